@@ -1,4 +1,4 @@
-"""What the command line accepts, as its help lists it."""
+"""The options that the command line accepts, from its help."""
 
 import re
 from contextlib import redirect_stdout, suppress
@@ -12,7 +12,7 @@ _OPTION = re.compile(r"(?<!\S)--?[a-z][a-z-]*")
 
 @cache
 def options_of(command: str) -> frozenset[str]:
-    """The options of a command, in their short and long forms."""
+    """Return the options of a command, in their short and long forms."""
     with redirect_stdout(StringIO()) as help_text, suppress(SystemExit):
         main([command, "--help"])
     listed = help_text.getvalue().partition("\noptions:\n")[2]

@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Fixtures and hooks for all tests."""
 
 import os
 import signal
@@ -19,10 +19,10 @@ from tests.workers import FileScheduling, slow_first
 
 settings.register_profile("short", deadline=None, max_examples=20)
 settings.register_profile("long", deadline=None, max_examples=times(5000))
-# The same examples for each mutant, and no search for the smallest one: that it fails is enough.
+# Each mutant gets the same examples. A failure is enough, so there is no search for the smallest example.
 _ONLY_FAIL: Final = (Phase.explicit, Phase.generate)
 settings.register_profile("mutants", deadline=None, max_examples=20, derandomize=True, database=None, phases=_ONLY_FAIL)
-settings.load_profile("short")  # `make torture` asks for the others
+settings.load_profile("short")  # `make torture` selects "long", and mutmut selects "mutants"
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
@@ -36,9 +36,9 @@ def hanging(tmp_path: Path) -> Iterator[HangingDirectory]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep what `make prepare` has made.
+    """Keep what `make prepare` has made, and restore SIGINT.
 
-    Ctrl-C ends what tests start, also where a shell runs them in its background: SIGINT is ignored there.
+    Programs that tests start must end with Ctrl-C. A shell ignores SIGINT for what it runs in the background.
     """
     config.pluginmanager.register(Report())
     hold()
@@ -47,13 +47,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where CI is true nothing is skipped, nor expected to fail: what a test misses is its failure."""
+    """With CI=true, a test that is skipped or expected to fail counts as failed."""
     return _counted((yield))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """The same of a whole file that is left out."""
+    """Do the same for a file that is skipped as a whole."""
     return _counted((yield))
 
 
@@ -70,6 +70,6 @@ def _counted(report: _Report) -> _Report:
     if report.skipped and os.environ.get("CI") == "true":
         said = reason(report)
         report.outcome = "failed"
-        vars(report).pop("wasxfail", None)  # pytest counts no failure that bears it
+        vars(report).pop("wasxfail", None)  # pytest does not count a failure that has it
         report.longrepr = f"nothing is skipped where CI is true: {said}"
     return report

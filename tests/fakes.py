@@ -19,7 +19,7 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeClock:
-    """Time stands still until `advance` moves it. Waiters wake in the order of their deadlines."""
+    """Time moves only with `advance`. Waiters wake in the order of their deadlines."""
 
     def __init__(self, now: datetime = EPOCH) -> None:
         self._wall = now
@@ -76,7 +76,7 @@ class FakeClock:
         self._wall += timedelta(seconds=seconds)
 
     def suspend(self, seconds: float) -> None:
-        """The machine sleeps: the monotonic clock stands still, the others continue."""
+        """Suspend the machine: the monotonic clock stops, the others continue."""
         self.jump(seconds)
         self._suspended += seconds
 

@@ -19,7 +19,7 @@ class Caught(Generic[P]):
 
 @contextmanager
 def raises_problem(*kinds: type[P], match: str | None = None) -> Iterator[Caught[P]]:
-    """The block raises a problem of one of these classes; `match` is searched for in its message."""
+    """Fail unless the block raises a problem of one of these classes, with the pattern `match` in its message."""
     caught: Caught[P] = Caught()
     with pytest.raises(ProblemError, match=match) as raised:
         yield caught

@@ -57,11 +57,11 @@ class Report:
 
 
 def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """Why it was skipped."""
+    """Return why it was skipped."""
     said = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
     return said.removeprefix("Skipped: ")
 
 
 def _directory(nodeid: str) -> str:
-    """`tests/web` for all that is below it; `tests` for the files directly in there."""
+    """Return `tests/web` for all files below it, and `tests` for the files directly in `tests`."""
     return "/".join(Path(nodeid.partition("::")[0]).parts[:-1][:2]) or "."

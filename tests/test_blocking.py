@@ -16,7 +16,7 @@ PATIENCE_S = 30.0
 
 @pytest.fixture
 def answers() -> Iterator[threading.Event]:
-    """What hangs until this event is set. It is set at the end, so no thread is left."""
+    """Calls hang until this event is set. It is set at the end, so no thread is left."""
     event = threading.Event()
     yield event
     event.set()
@@ -36,7 +36,7 @@ async def hang(calls: BlockingCalls, resource: str, answers: threading.Event) ->
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - another thread makes it so
+        while not condition():  # noqa: ASYNC110 - another thread changes the condition
             await asyncio.sleep(0.001)
 
 
@@ -45,7 +45,7 @@ def threads_named(kind: str) -> int:
 
 
 async def test_a_resource_that_hangs_costs_one_thread_and_no_other_resource(answers: threading.Event) -> None:
-    """Further calls for it fail at their deadline; another resource answers at once."""
+    """Further calls for it fail at their deadline. Another resource answers at once."""
     calls = BlockingCalls("two", limit=2)
     hanging = await hang(calls, "a", answers)
     for _ in range(5):
@@ -83,7 +83,7 @@ async def test_a_full_kind_does_not_hinder_another(answers: threading.Event) -> 
 
 
 async def test_a_cancelled_caller_leaves_the_call_to_finish(answers: threading.Event) -> None:
-    """What has started ends in the background."""
+    """A call that has started ends in the background."""
     calls, done = BlockingCalls("cancelled"), threading.Event()
     started = threading.Event()
 
@@ -102,7 +102,7 @@ async def test_a_cancelled_caller_leaves_the_call_to_finish(answers: threading.E
 
 
 async def test_calls_for_one_resource_run_in_order(answers: threading.Event) -> None:
-    """They never overlap, and a given-up call is not made."""
+    """They never overlap, and a cancelled call is not made."""
     calls, made = BlockingCalls("order", limit=4), list[int]()
     await hang(calls, "a", answers)
     futures = [calls.submit("a", lambda number=number: made.append(number)) for number in range(5)]  # type: ignore[misc]
@@ -121,7 +121,7 @@ async def test_an_error_reaches_the_caller() -> None:
 
 
 async def test_works_if_no_further_thread_can_start(monkeypatch: pytest.MonkeyPatch, answers: threading.Event) -> None:
-    """A thread that exists does the work. Without any thread, the call fails and says why."""
+    """A thread that exists does the work. Without any thread, the call fails and reports why."""
     some, none = BlockingCalls("some", limit=2), BlockingCalls("none")
     await hang(some, "a", answers)
 
@@ -157,7 +157,7 @@ async def test_any_value_can_name_a_resource(resource: object) -> None:
 
 
 async def test_a_call_that_already_hangs_for_longer_fails_at_once(answers: threading.Event) -> None:
-    """Nobody waits again for what has not answered in that time. Once it answers, calls work again."""
+    """No caller waits again for a resource that is already late. Once it answers, calls work again."""
     calls = BlockingCalls("overdue")
     await hang(calls, "a", answers)
     with pytest.raises(TimeoutError):

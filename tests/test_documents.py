@@ -1,4 +1,4 @@
-"""The documents say what the code does: their lists, examples, commands and links are held to it."""
+"""The documents match the code. Tests check their lists, examples, commands and links."""
 
 import json
 import os
@@ -50,14 +50,14 @@ def prose(text: str) -> str:
 
 
 def code(text: str) -> Iterator[str]:
-    """Every line of code in a document: of its blocks of commands, and its spans."""
+    """Yield each line of code in a document: the lines of its shell blocks, and its code spans."""
     for body in blocks(text, "sh"):
         yield from body.splitlines()
     yield from _SPAN.findall(prose(text))
 
 
 def rows(text: str) -> Iterator[list[str]]:
-    """The cells of each table row that begins with a code span."""
+    """Yield the cells of each table row that begins with a code span."""
     for line in text.splitlines():
         if line.startswith("| `"):
             yield [cell.strip() for cell in line.strip("|").split("|")]
@@ -68,7 +68,7 @@ def section(text: str, heading: str) -> str:
 
 
 def example_secrets(name: str) -> list[str]:
-    """The JSON blocks of a document that hold one secret or several."""
+    """Return the JSON blocks of a document that contain one or more secrets."""
     return [text for text in blocks(read(name), "json") if json.loads(text).keys() & {"hostname", "secrets", "auths"}]
 
 
@@ -78,13 +78,13 @@ def example_kinds(name: str) -> set[str]:
 
 
 def anchors(text: str) -> set[str]:
-    """The names under which GitHub links to the headings."""
+    """Return the anchors that GitHub makes for the headings."""
     headings = (heading.lower() for heading in _HEADING.findall(prose(text)))
     return {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings}
 
 
 def test_every_warning_code_has_its_section_in_order() -> None:
-    """With the severity, the hint and whose turn it is as the class has them, and no section for an unknown code."""
+    """Severity, hint and "Needs" match the problem class. No section has an unknown code."""
     sections = re.split(r"^## ", read("docs/warnings.md"), flags=re.MULTILINE)[1:]
     told = {body.partition("\n")[0].strip("`"): body for body in sections}
     assert list(told) == list(codes())
@@ -99,7 +99,7 @@ def test_every_warning_code_has_its_section_in_order() -> None:
 
 
 def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> None:
-    """A file of all documented defaults gives exactly the defaults."""
+    """A settings file with all documented defaults gives exactly the default settings."""
     table = {cells[0].strip("`"): cells for cells in rows(read("docs/settings.md")) if len(cells) == 5}
     assert list(table) == list(FIELDS)
     default = default_settings(ENVIRON)
@@ -109,7 +109,7 @@ def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> 
         assert variable == f"`REGISTRY_AGENT_{group}_{name}`".upper(), key
         if shown.startswith("`"):
             lines.append(f"{key} = {shown.strip('`')}")
-        elif key not in ("environment.id", "docker.config_dir"):  # these two hang on the environment
+        elif key not in ("environment.id", "docker.config_dir"):  # these two depend on the environment
             assert shown == "none", key
             assert getattr(getattr(default, group), name) is None, key
     file = tmp_path / "config.toml"
@@ -122,7 +122,7 @@ def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> 
     "name", ["README.md", "docs/secrets.md", "docs/aws-ecr.md", "docs/registries.md", "docs/commands.md"]
 )
 def test_the_example_secrets_are_accepted(name: str) -> None:
-    """Each gives a login without a warning; only the ready token reports that it cannot be renewed."""
+    """Each gives a login without a warning, except that a fixed token reports that it cannot be renewed."""
     examples = example_secrets(name)
     assert examples
     for text in examples:
@@ -134,7 +134,7 @@ def test_the_example_secrets_are_accepted(name: str) -> None:
 
 
 def test_every_field_of_a_secret_has_its_row() -> None:
-    """Nothing else is a field, so no value that only the agent sets can come from a file."""
+    """There are no other fields, so a file cannot set a value that only the agent may set."""
     table = [name for cells in rows(section(read("docs/secrets.md"), "The fields")) for name in _SPAN.findall(cells[0])]
     assert sorted(table) == sorted(SECRET_FIELDS)
 
@@ -148,7 +148,7 @@ def test_the_example_secrets_show_every_kind_of_login() -> None:
 
 
 def test_every_row_of_the_threat_model_names_a_test_that_exists() -> None:
-    """Each threat has one, in the last column; so the model promises nothing that nobody checks."""
+    """The test is in the last column, so a test checks every promise of the model."""
     threats = [line for line in section(read("SECURITY.md"), "From whom").splitlines() if line.startswith("| ")][1:]
     assert len(threats) > 20
     for threat in threats:
@@ -159,7 +159,7 @@ def test_every_row_of_the_threat_model_names_a_test_that_exists() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_examples_of_settings_are_sound(document: Path, tmp_path: Path) -> None:
-    """Each TOML block is a settings file without a fault; each JSON block is JSON."""
+    """Each TOML block is a settings file without problems, and each JSON block is valid JSON."""
     for text in blocks(document.read_text(), "toml"):
         (tmp_path / "config.toml").write_text(text)
         assert load_settings(tmp_path / "config.toml", ENVIRON, {}).problems == (), text
@@ -168,7 +168,7 @@ def test_examples_of_settings_are_sound(document: Path, tmp_path: Path) -> None:
 
 
 def test_the_example_status_has_the_fields_of_the_real_one() -> None:
-    """The excerpt leaves whole fields out, but invents none."""
+    """The excerpt may omit fields at the top level, but adds none."""
     (shown,) = (json.loads(text) for text in blocks(read("docs/status.md"), "json") if '"schema"' in text)
     row = RegistryStatus("ghcr.io", "team-ghcr", "project", "basic", NOW)
     warning = OpenWarning("x", Severity.ERROR, "x", "x", "x", Needs.USER, NOW, NOW, 1)
@@ -182,7 +182,7 @@ def test_the_example_status_has_the_fields_of_the_real_one() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
-    """Every relative link names a file that is there, and a heading in it."""
+    """Every relative link names an existing file, and an existing heading in it."""
     for path, anchor in _LINK.findall(document.read_text()):
         target = (document.parent / path).resolve() if path else document
         assert target.is_relative_to(ROOT), path
@@ -192,7 +192,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_and_files_that_are_named_exist(document: Path) -> None:
-    """Targets of make, commands of the agent with their options, and files of the source tree."""
+    """These are make targets, commands of the agent with their options, and files of the source tree."""
     targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
     for line in code(document.read_text()):
         assert set(re.findall(r"\bmake ([a-z-]+)", line)) <= targets, line
@@ -204,7 +204,7 @@ def test_commands_and_files_that_are_named_exist(document: Path) -> None:
 
 
 def test_the_walk_in_contributing_goes_from_a_failing_test_to_a_passing_one(tmp_path: Path) -> None:
-    """The document, the failing test, the code, and the passing test, as a newcomer pastes them."""
+    """The test pastes the blocks as a newcomer does: the document, the failing test, the code, the passing test."""
     for name in ("agent", "docs", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Makefile", "pyproject.toml"):
@@ -222,7 +222,7 @@ def test_the_walk_in_contributing_goes_from_a_failing_test_to_a_passing_one(tmp_
 
 
 def test_the_architecture_names_every_directory_and_every_dependency() -> None:
-    """No package comes without a word on why."""
+    """Each dependency has its reason there, and nothing else is listed."""
     document = read("docs/ARCHITECTURE.md")
     directories = {path for path in (ROOT / "agent").iterdir() if not path.name.startswith("__")}
     named = {cells[0].strip("`") for cells in rows(section(document, "Directories"))}

@@ -45,7 +45,7 @@ def package(path: Path) -> str:
 
 
 def imported(path: Path) -> set[str]:
-    """The packages of `agent` that a file imports from. '' stands for `agent` itself."""
+    """The packages of `agent` that a file imports from. '' means `agent` itself."""
     packages = set()
     for node in ast.walk(ast.parse(path.read_text())):
         names = []

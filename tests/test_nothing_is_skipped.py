@@ -1,4 +1,4 @@
-"""With CI=true a skipped test is a failure: a machine that lacks something would otherwise look fine."""
+"""With CI=true, a skipped test is a failure. Otherwise a machine that lacks something would look fine."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ SKIPPED: Final = {
     ids=["CI", "at home"],
 )
 def test_a_skip_is_a_failure_in_ci(ci: str, outcome: str, tmp_path: Path) -> None:
-    """Each way to skip a test fails with CI=true; elsewhere the reasons are listed, with the number of tests."""
+    """Each way to skip a test fails with CI=true. Otherwise the reasons are listed, with the number of tests."""
     (tmp_path / "below").mkdir()
     for name, body in SKIPPED.items():
         (tmp_path / f"{name}.py").write_text(f"import pytest\n{body}\n")

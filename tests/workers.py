@@ -7,7 +7,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _SHARING: Final = frozenset({"tests/image", "tests/page", "tests/e2e"})
-"""Directories whose files share what is slow to set up: an engine with the image, a browser, registries."""
+"""Directories whose files share fixtures that start slowly: an engine with the image, a browser, registries."""
 # A slow file that starts last would keep one worker busy while the others have nothing to do.
 _FIRST: Final = ("tests/install", "tests/image", "tests/e2e", "tests/boot", "tests/deploy", "tests/words", "tests/page")
 
@@ -25,6 +25,6 @@ class FileScheduling(LoadScopeScheduling):
 
 
 def slow_first(items: list[pytest.Item]) -> None:
-    """Order `items` by directory, those of `_FIRST` first; the order within a directory stays."""
+    """Sort `items` by directory, those of `_FIRST` first. The order within a directory does not change."""
     ranks = {directory: rank for rank, directory in enumerate(_FIRST)}
     items.sort(key=lambda item: ranks.get(str(Path(item.nodeid.partition("::")[0]).parent), len(ranks)))

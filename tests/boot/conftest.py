@@ -1,4 +1,4 @@
-"""A Debian with the agent installed by `make install`, and booted machines of it."""
+"""A Debian tree with the agent installed by `make install`, and machines booted from it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,21 +31,21 @@ Boot: TypeAlias = Callable[..., Booted]
 
 @pytest.fixture(scope="session")
 def installed() -> Path:
-    """The agent is there, but nobody has enabled it."""
+    """A tree with the agent installed but not enabled."""
     need("systemd-nspawn", "nsenter", "ip")
     return prepared(DEBIAN_12_AGENT)
 
 
 @pytest.fixture(scope="session")
 def enabled() -> Path:
-    """The same tree after `systemctl enable`."""
+    """The tree of `installed` after `systemctl enable`."""
     need("systemd-nspawn", "nsenter", "ip")
     return prepared(DEBIAN_12_ENABLED)
 
 
 @pytest.fixture(scope="session")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """The network that the machines live in; nothing answers there until a test lets it."""
+    """The network of the machines. Nothing answers there until a test starts a server."""
     need("ip", "nsenter", "update-ca-certificates")
     machine = Machine(tmp_path_factory.mktemp("outside"), [(PRIVATE,), (SILENT, SILENT_ECR, *SILENT_AWS)])
     yield machine
@@ -66,12 +66,12 @@ def registry(outside: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @contextmanager
 def booting(outside: Machine, scratch: Path) -> Iterator[Boot]:
-    """Boots machines; each knows the host names of `outside` and trusts its authority."""
+    """Boot machines that know the host names of `outside` and trust its authority. Stop them at the end."""
     with ExitStack() as ends:
 
         def boot(tree: Path, *options: str, binds: dict[str, Path] | None = None, **more: Any) -> Booted:
             known = {
-                "/etc/hosts": Path("/etc/hosts"),  # these two as the namespace shows them
+                "/etc/hosts": Path("/etc/hosts"),  # as the namespace of `outside` shows it
                 "/etc/ssl/certs/ca-certificates.crt": outside.authority.bundle,
             }
             log = scratch / f"console{next(_NAMES)}"
@@ -90,9 +90,9 @@ def boot(outside: Machine, tmp_path: Path) -> Iterator[Boot]:
 
 @pytest.fixture(scope="session")
 def watched(outside: Machine, enabled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
-    """A machine whose agent has started with it, for the tests that only look.
+    """A machine whose agent started at boot, for tests that change nothing.
 
-    Its network is its own: it runs next to other machines, whose agents listen on the same port.
+    It has its own network, because it runs next to other machines whose agents listen on the same port.
     """
     with booting(outside, tmp_path_factory.mktemp("watched")) as boot:
         yield boot(enabled, "--private-network").wait_for_boot().wait_for(SERVICE)
@@ -100,7 +100,7 @@ def watched(outside: Machine, enabled: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def machine(boot: Boot, enabled: Path) -> Booted:
-    """A machine whose agent has started with it, and says so."""
+    """A machine whose agent started at boot and reported that it is ready."""
     return boot(enabled).wait_for_boot().wait_for(SERVICE)
 
 

@@ -1,6 +1,6 @@
-"""The boot never waits for the agent, whatever state it or the world is in.
+"""The boot never waits for the agent, even if the agent or what it needs is broken.
 
-How long boots take, with the agent and without, is measured by `make bench`.
+`make bench` measures how long boots take with and without the agent.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def silent(outside: Machine) -> Iterator[None]:
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
 @pytest.mark.usefixtures("silent")
 def test_the_boot_does_not_wait_for_the_agent(world: World, boot: Boot, enabled: Path, tmp_path: Path) -> None:
-    """The target is reached, the socket listens, and the agent is none of the units that the target waits for."""
+    """The target is reached, the socket listens, and the target does not wait for the agent's unit."""
     machine = world.boot(boot, enabled, tmp_path)
     assert machine.property("ActiveState", SOCKET) == "active"
     assert machine.property("LoadState", SERVICE) == "loaded"
@@ -37,7 +37,7 @@ def test_the_boot_does_not_wait_for_the_agent(world: World, boot: Boot, enabled:
 
 
 def test_the_boot_does_not_wait_while_the_agent_starts(boot: Boot, enabled: Path, tmp_path: Path) -> None:
-    """An agent that never gets ready is still starting when the target has been reached."""
+    """An agent that never gets ready is still starting when the boot has reached its target."""
     machine = WORLDS["the agent hangs at start"].boot(boot, enabled, tmp_path)
     assert machine.property("ActiveState", SERVICE) == "activating"
     started, ready = (int(machine.property(name, SERVICE)) for name in _TIMES)
@@ -46,7 +46,7 @@ def test_the_boot_does_not_wait_while_the_agent_starts(boot: Boot, enabled: Path
 
 
 def test_nothing_is_ordered_after_the_agent(watched: Booted) -> None:
-    """No target and no service comes after it, and it does not come after the network or Docker."""
+    """No target and no service waits for it, and it does not wait for the network or Docker."""
     assert set(watched.property("Before", SERVICE).split()) == {"shutdown.target"}
     earlier = watched.property("After", SERVICE).split()
     assert not [unit for unit in earlier if "network" in unit or "docker" in unit or "multi-user" in unit]

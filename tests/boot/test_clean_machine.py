@@ -1,4 +1,4 @@
-"""A Debian that has only what Debian itself brings. One file and two commands later, it pulls a private ECR image."""
+"""A plain Debian needs one file and two commands to pull a private ECR image."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ IMAGE: Final = "team/hello:1"
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """The network of the machine, with the names of AWS."""
+    """The network of the machine, with the host names of AWS."""
     need("systemd-nspawn", "nsenter", "ip", "update-ca-certificates")
     machine = Machine(tmp_path_factory.mktemp("outside"), [API, (ECR,)])
     yield machine
@@ -30,7 +30,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.fixture
 def cloud(outside: Machine, tmp_path: Path) -> Iterator[Cloud]:
-    """AWS with the role of the machine, and a private registry in front of one that asks nobody who they are."""
+    """AWS with the role of the machine, and a private registry in front of a registry without authentication."""
     need("docker-registry")
     address, _, port = UPSTREAM.partition(":")
     upstream = Distribution(outside.namespace, tmp_path / "upstream", address, int(port))
@@ -41,7 +41,7 @@ def cloud(outside: Machine, tmp_path: Path) -> Iterator[Cloud]:
 
 @pytest.fixture
 def machine(boot: Boot) -> Booted:
-    """A machine without Python, compiler or checkout. It has an engine, and the file."""
+    """A machine without Python, compiler or checkout. It has an engine and the .deb file."""
     [package] = prepared(DIST).glob("*.deb")
     machine = boot(prepared(DEBIAN_12_MACHINE), binds={"/root/registry-agent.deb": package}).wait_for_boot()
     machine.must("apt-get", "-qq", "purge", "--autoremove", "make", "python3.11-minimal", "libpython3.11-minimal")
@@ -52,14 +52,14 @@ def machine(boot: Boot) -> Booted:
 
 
 def files(machine: Booted) -> set[str]:
-    """What is installed, configured or kept on the machine, apart from images and what Debian's own programs keep."""
+    """Return all paths on the machine, except those of images and of the state that Debian's own programs keep."""
     others = "/var/lib/docker|/var/lib/containerd|/var/lib/dpkg|/var/lib/systemd"
     found = machine.must("find", "/etc", "/home", "/opt", "/root", "/usr", "/var/lib", "-xdev").splitlines()
     return {path for path in found if not path.startswith(tuple(others.split("|")))}
 
 
 def test_a_clean_machine_pulls_from_ecr_and_is_clean_again_afterwards(machine: Booted, cloud: Cloud) -> None:
-    """The machine's own role is all that the agent needs. Afterwards, neither it nor its login is left."""
+    """The agent needs only the machine's own role. After the purge, the agent and its login are gone."""
     made = f"{UPSTREAM}/{IMAGE}"
     machine.must("sh", "-ec", f"cd /etc && tar --create hostname | docker import - {made} && docker push {made}")
     image = f"{ECR}/{IMAGE}"

@@ -21,14 +21,14 @@ FORMER: Final = "0.9.0"
 CONFIG: Final = f"/home/{USER}/.docker/config.json"
 STATE: Final = f"/var/lib/registry-agent/{USER}"
 LEFT: Final = Path(__file__).parent / "left_by_1_0_0"
-"""What version 1.0.0 left on a machine: its state, Docker's configuration with two logins of the agent and one of a
-person, and the settings."""
+"""Files of version 1.0.0: its state, its settings, and a Docker configuration with two logins of the agent and one of
+a person."""
 UNREACHABLE: Final = "nowhere.example.test"
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the package as `current.deb`, and an earlier version of it as `former.deb`."""
+    """A directory with the package as `current.deb`, and an older version of it as `former.deb`."""
     directory = tmp_path_factory.mktemp("packages")
     [built] = prepared(DIST).glob("*.deb")
     shutil.copy(built, directory / "current.deb")
@@ -47,7 +47,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=[DEBIAN_12_MACHINE, DEBIAN_13_MACHINE], ids=lambda step: step.name)
 def machine(boot: Boot, packages: Path, request: pytest.FixtureRequest) -> Booted:
-    """A machine that knows nothing of the agent yet."""
+    """A machine on which the agent was never installed."""
     need("systemd-nspawn", "nsenter", "ip")
     return boot(prepared(request.param), binds={"/root/packages": packages}).wait_for_boot()
 
@@ -67,7 +67,7 @@ def docker_config(machine: Booted) -> dict[str, Any]:
 
 
 def test_installing_starts_nothing(machine: Booted) -> None:
-    """The command, the units and the group are there. An agent runs once the administrator enables it."""
+    """The command, the units and the group exist. An agent runs only after the administrator enables it."""
     install(machine)
     assert machine.must("registry-agent", "--version").strip() == f"registry-agent {__version__}"
     machine.must("getent", "group", "registry-agent")
@@ -78,7 +78,7 @@ def test_installing_starts_nothing(machine: Booted) -> None:
 
 
 def test_an_upgrade_goes_on_under_a_running_agent(machine: Booted, registry: str) -> None:
-    """The new version takes over: it answers, the login was there all the time, and is still the agent's own."""
+    """The new version answers. The login does not change, and still counts as the agent's own."""
     install(machine, "former")
     enable(machine)
     give(machine, secret(registry))
@@ -91,7 +91,7 @@ def test_an_upgrade_goes_on_under_a_running_agent(machine: Booted, registry: str
     wait_logged_in(machine, registry)
     assert docker_config(machine) == before
     assert registry not in {subject for _, subject in warnings(status(machine))}
-    # An agent that is not enabled is not started by an upgrade either.
+    # An upgrade does not start an agent that was stopped.
     machine.must("systemctl", "stop", SERVICE, SOCKET)
     install(machine)
     assert machine.property("ActiveState", SERVICE) == "inactive"
@@ -101,7 +101,7 @@ def test_an_upgrade_goes_on_under_a_running_agent(machine: Booted, registry: str
 def test_removing_takes_the_agents_logins_out_and_leaves_a_persons(
     machine: Booted, registry: str, store: str, section: str
 ) -> None:
-    """Nothing of the agent runs or is stored any more, also where a user ran it without systemd; the settings stay."""
+    """No unit runs, and no login is left, not even one that a user stored without systemd. The settings stay."""
     theirs = {"auths": {"person.example.test": {"auth": "YWRhOm93bg=="}}, "credHelpers": {"their.example": "pass"}}
     machine.write(CONFIG, json.dumps(theirs), owner=USER)
     machine.must("chown", f"{USER}:", f"/home/{USER}/.docker")
@@ -132,7 +132,7 @@ def test_removing_takes_the_agents_logins_out_and_leaves_a_persons(
 
 
 def test_what_version_1_0_0_left_is_taken_over(machine: Booted, registry: str) -> None:
-    """No login is lost while its registry does not answer, and none counts as a person's when the password changes."""
+    """A login whose registry does not answer stays. A login whose password changes still counts as the agent's."""
     for name, inside in (("state.json", f"{STATE}/state.json"), ("config.json", CONFIG)):
         machine.write(inside, (LEFT / name).read_text(), mode=0o600, owner=USER)
         machine.must("chown", f"{USER}:", str(Path(inside).parent))

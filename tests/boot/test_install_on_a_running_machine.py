@@ -1,4 +1,4 @@
-"""`make install` and `make uninstall` where systemd runs and agents are at work."""
+"""`make install` and `make uninstall` on a machine with systemd and running agents."""
 
 import json
 
@@ -11,14 +11,14 @@ _MAKE = ("make", "--no-print-directory", "-C", "/root/checkout")
 
 
 def test_installing_again_changes_nothing(watched: Booted) -> None:
-    """The agent that runs goes on undisturbed."""
+    """The running agent is not restarted."""
     before = watched.property("MainPID", SERVICE)
     assert "nothing changed" in watched.must(*_MAKE, "install")
     assert watched.property("MainPID", SERVICE) == before
 
 
 def test_a_new_unit_is_taken_up(machine: Booted) -> None:
-    """What changes is reloaded, and the agents that run are started anew with it."""
+    """The install reloads the changed unit in systemd, and restarts the running agents with it."""
     before = machine.property("MainPID", SERVICE)
     machine.must("sed", "-i", "s/^WatchdogSec=.*/WatchdogSec=77s/", "/root/checkout/systemd/registry-agent@.service")
     machine.must(*_MAKE, "install")
@@ -29,7 +29,7 @@ def test_a_new_unit_is_taken_up(machine: Booted) -> None:
 
 
 def test_uninstalling_stops_the_agents_and_keeps_the_logins(machine: Booted, registry: str) -> None:
-    """What is the person's stays: logins, the agent's state, the settings."""
+    """It also keeps the agent's state and the settings. A second uninstall is not an error."""
     machine.write("/etc/registry-agent/config.toml", "")
     give(machine, secret(registry))
     wait_logged_in(machine, registry)
@@ -48,7 +48,7 @@ def test_uninstalling_stops_the_agents_and_keeps_the_logins(machine: Booted, reg
 
 
 def test_uninstalling_leaves_no_line_for_a_program_that_is_gone(machine: Booted, registry: str) -> None:
-    """Docker 29 and podman stop with an error at such a line. A person's own line stays."""
+    """Docker 29 and podman fail because of such a line. A person's own line stays."""
     config, theirs = f"/home/{USER}/.docker/config.json", {"person.example.test": "pass"}
     machine.write(config, json.dumps({"credHelpers": theirs}), mode=0o600, owner=USER)
     machine.write("/etc/registry-agent/config.toml", '[docker]\nstore = "helper"\n')

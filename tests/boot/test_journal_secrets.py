@@ -1,4 +1,4 @@
-"""No secret in the journal, in whatever field, nor in what systemd tells about the unit."""
+"""No secret appears in any field of the journal, or in what systemd shows about the unit."""
 
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ level = "debug"
 
 
 def test_no_secret_in_the_journal(machine: Booted, registry: str, tmp_path: Path) -> None:
-    """Of logins that worked, were refused and could not be tried, with secrets from files and from a variable."""
+    """Logins succeed, are refused, or cannot be tried. The secrets come from files and from a variable."""
     wrong, variable = Canary.make("wrong password"), Canary.make("variable")
     key, bearer = Canary.make("AWS key", "+/"), Canary.make("bearer token", "+/")
     lines = {"SERVER": SILENT, "USER": USER, "PASSWORD": f"'{variable.value}'"}
@@ -51,7 +51,7 @@ def test_no_secret_in_the_journal(machine: Booted, registry: str, tmp_path: Path
 
 
 def told(machine: Booted, directory: Path) -> dict[str, Path]:
-    """Every field of every entry, `_CMDLINE` included, and all properties of the units; as files."""
+    """Write every field of every journal entry, including `_CMDLINE`, and all properties of the units to files."""
     export = f"journalctl --sync; journalctl --no-pager --quiet --all --output=export >{_EXPORTED}"
     machine.must("sh", "-ec", export)
     units = [machine.must("systemctl", "show", "--all", SERVICE, SOCKET)]

@@ -1,4 +1,4 @@
-"""Logins in memory on a machine with systemd: the first pull after a suspend, and no secret on its disk."""
+"""Logins in memory on a machine with systemd: the first pull after a suspend works, and no secret is on the disk."""
 
 import json
 import threading
@@ -26,7 +26,7 @@ from tests.rig.moved_clock import library, moved_by, seconds
 from tests.rig.needs import need
 
 NIGHT: Final = timedelta(hours=13)
-"""Longer than a token of ECR lives."""
+"""Longer than the lifetime of an ECR token."""
 _OFFSET: Final = Path("/run/offset")
 _CONFIG: Final = f"/home/{USER}/.docker/config.json"
 _SETTINGS: Final = '[docker]\nstore = "helper"\n'
@@ -56,7 +56,7 @@ def cloud(cloudy: Machine, tmp_path: Path) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def machine(cloudy: Machine, cloud: Cloud, enabled: Path, tmp_path: Path) -> Iterator[Booted]:  # noqa: ARG001 - it serves AWS
+def machine(cloudy: Machine, cloud: Cloud, enabled: Path, tmp_path: Path) -> Iterator[Booted]:  # noqa: ARG001 - serves AWS
     """A machine whose agent keeps two logins in memory, and whose wall clock the test can move."""
     environment, settings = tmp_path / "environment", tmp_path / "config.toml"
     environment.write_text("".join(f"{name}={value}\n" for name, value in moved_by(_OFFSET).items()))
@@ -71,7 +71,7 @@ def machine(cloudy: Machine, cloud: Cloud, enabled: Path, tmp_path: Path) -> Ite
 
 
 def test_the_first_pull_after_a_suspended_night(machine: Booted, cloud: Cloud, tmp_path: Path) -> None:
-    """It gets a new token of ECR at once. No file on the disk ever contains a password or a token."""
+    """It gets a new ECR token at once. No file on the disk ever contains a password or a token."""
     began = time.time()
     start_engine(machine)
     with watched_files(machine, f"/home/{USER}", "/var/lib/registry-agent") as versions:
@@ -95,7 +95,7 @@ def test_the_first_pull_after_a_suspended_night(machine: Booted, cloud: Cloud, t
 
 
 def suspend(machine: Booted, cloud: Cloud, length: timedelta) -> None:
-    """Let time pass in which the agent does not run and the monotonic clock stands still."""
+    """Move the wall clocks by `length` while the agent is stopped. The monotonic clock does not change."""
     machine.must("systemctl", "kill", "--signal=STOP", SERVICE)
     cloud.aws.clock_offset += length
     machine.write(str(_OFFSET), seconds(cloud.aws.clock_offset))
@@ -124,7 +124,7 @@ def watched_files(machine: Booted, *directories: str) -> Iterator[set[bytes]]:
 
 
 def written_since(machine: Booted, moment: float) -> list[Path]:
-    """All files of the machine's disk that have changed since then."""
+    """Return all files on the machine's disk that have changed since `moment`."""
     root = machine.path("/")
     tops = [top for top in root.iterdir() if top.is_dir() and not top.is_symlink() and top.name not in _IN_MEMORY]
     return [path for top in tops for path, about in regular_files(top) if about.st_ctime >= moment]

@@ -19,7 +19,7 @@ def events(machine: Booted, *args: str) -> list[dict[str, object]]:
 
 
 def fail_once(machine: Booted) -> str:
-    """A login that fails; its id."""
+    """Make a login fail, and return the id of the attempt."""
     machine.write(f"{SECRETS}/team.json", json.dumps(secret(_HOST)), owner=USER)
 
     def failed() -> str:
@@ -30,23 +30,23 @@ def fail_once(machine: Booted) -> str:
 
 
 def test_logs_go_on_where_the_agent_has_ended(machine: Booted) -> None:
-    """From the journal, which it says: the same login by its id, and what the agent said at its end."""
+    """The command reports that it reads the journal. It finds the attempt by its id, and the agent's last event."""
     attempt = fail_once(machine)
     before = [event["event"] for event in events(machine, "--attempt", attempt)]
     machine.must("systemctl", "stop", SOCKET, SERVICE)
-    machine.must("journalctl", "--sync")  # journald takes what a service wrote in its own time
+    machine.must("journalctl", "--sync")  # journald may store what a service wrote some time later
     done = machine.run("registry-agent", "logs", "--user", USER, "-n", "1000")
     assert done.returncode == 0
     assert f"no agent answers, so this is from the journal of {SERVICE}" in done.stderr
     assert "agent.stopped" in done.stdout
-    assert "journal  " in done.stdout  # what systemd says of the unit
+    assert "journal  " in done.stdout  # what systemd logs about the unit
     after = [event["event"] for event in events(machine, "--attempt", attempt)]
     assert after[: len(before)] == before
     assert "login.failed" in after
 
 
 def test_a_user_is_told_where_the_journal_is_not_theirs(machine: Booted) -> None:
-    """Neither an agent nor the right to read: which of the two, and who may."""
+    """The message reports that no agent answers, and that the user may not read the journal or it has no entries."""
     machine.must("systemctl", "stop", SOCKET, SERVICE)
     machine.must("useradd", "--create-home", "grace")
     done = machine.run("registry-agent", "logs", "--user", USER, user="grace")
@@ -56,7 +56,7 @@ def test_a_user_is_told_where_the_journal_is_not_theirs(machine: Booted) -> None
 
 
 def test_a_bundle_of_a_real_machine(machine: Booted) -> None:
-    """Made by root for the user: the journal and the units are in it, the password is not."""
+    """Root makes it for the user. It contains the journal and the units, but not the password."""
     fail_once(machine)
     machine.must("registry-agent", "support-bundle", "--user", USER, "-o", "/root/bundle.tar.gz", timeout=300)
     with tarfile.open(machine.path("/root/bundle.tar.gz")) as archive:

@@ -23,7 +23,7 @@ def newer() -> Path:
 
 
 def test_the_agent_works_there_too(boot: Boot, newer: Path, registry: str) -> None:
-    """Installed by the same command, started with the machine, and logged in; its units are without a fault."""
+    """The same command installs it. It starts at boot, logs in, and systemd logs no warning about its units."""
     machine = boot(newer).wait_for_boot().wait_for(SERVICE)
     assert int(machine.must("systemctl", "--version").split()[1]) >= 254
     give(machine, secret(registry))
@@ -34,11 +34,11 @@ def test_the_agent_works_there_too(boot: Boot, newer: Path, registry: str) -> No
 
 
 def test_pauses_between_restarts_grow(boot: Boot, newer: Path) -> None:
-    """From systemd 254 on an agent that crashes again and again is started ever more rarely, and for ever."""
+    """From systemd 254 on, an agent that keeps crashing is restarted less and less often, but never given up."""
     machine = boot(newer).wait_for_boot().wait_for(SERVICE)
     assert machine.property("RestartSteps", SERVICE) == "6"
     assert machine.property("RestartMaxDelayUSec", SERVICE) == "1min"
-    # Hundreds of times faster: what grows is the same.
+    # A hundred times shorter than in the unit. They grow in the same way.
     lines = ["ExecStartPre=", "ExecStart=", "ExecStart=/bin/false", "RestartSec=20ms", "RestartMaxDelaySec=600ms"]
     machine.write(f"{DROP_INS}/test.conf", "\n".join(["[Service]", *lines, ""]))
     machine.must("systemctl", "daemon-reload")
@@ -47,5 +47,5 @@ def test_pauses_between_restarts_grow(boot: Boot, newer: Path) -> None:
     stamps = machine.must("journalctl", "--output=short-unix", "--no-pager", f"UNIT={SERVICE}").splitlines()
     restarts = [float(line.split()[0]) for line in stamps if _STARTED in line]
     pauses = [later - earlier for earlier, later in pairwise(restarts)]
-    # On a busy machine each pause takes longer by the same, so only the growth counts: it is 580 ms.
+    # A busy machine lengthens all pauses equally, so only the growth counts: it is 580 ms.
     assert median(pauses[-3:]) - median(pauses[:3]) > 0.3, pauses

@@ -1,4 +1,4 @@
-"""What the unit lets the agent do, and what it says where that is in the way of a promise."""
+"""What the unit allows the agent to do, and what the agent reports where the sandbox blocks a login."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ _NEW_KEY: Final = (
     "default",
 )
 
-# Its write begins, and goes on when somebody has opened the FIFO.
+# Its write begins, and continues after the test has opened the FIFO.
 _SLOW_HELPER: Final = f"""#!/bin/sh
 cd {_HOME}/.docker || exit 1
 case $1 in
@@ -36,32 +36,32 @@ get) cat stored 2>/dev/null || {{ echo credentials not found in native keychain;
 esac
 """
 
-# As Azure's CLI, which writes into its directory even if it only prints a token.
+# Like Azure's CLI, which writes into its directory even if it only prints a token.
 _AZ: Final = f"""#!/bin/sh
 echo used >>"$HOME/.azure/telemetry" && echo {PASSWORD}
 """
 
 
 def test_systemd_finds_no_fault_in_the_units(watched: Booted) -> None:
-    """Of the template and of the user's instance."""
+    """`systemd-analyze verify` accepts the templates of the service and the socket."""
     for unit in (f"{_UNITS}/registry-agent@.service", f"{_UNITS}/registry-agent@.socket"):
         found = watched.run("systemd-analyze", "verify", unit)
         assert (found.returncode, found.stdout + found.stderr) == (0, "")
 
 
 def test_the_exposure_is_low(watched: Booted, capsys: pytest.CaptureFixture[str]) -> None:
-    """By systemd's own measure, from 0 (nothing) to 10; a bare service has 9.2."""
+    """On systemd's own scale from 0 (no exposure) to 10, it is at most 1.5. A service without a sandbox has 9.2."""
     answer = json.loads(watched.must("systemd-analyze", "security", "--json=short", SERVICE))
     assert answer
     overall = watched.must("systemd-analyze", "security", "--no-pager", SERVICE).splitlines()[-2:]
     exposure = float(" ".join(overall).rpartition(": ")[2].split()[0])
     with capsys.disabled():
-        print(f"\nexposure: {exposure}", end=" ")  # noqa: T201 - the figure is what it was run for
+        print(f"\nexposure: {exposure}", end=" ")  # noqa: T201 - the figure is a result of the test
     assert exposure <= _EXPOSURE
 
 
 def test_the_process_has_no_privileges(watched: Booted) -> None:
-    """It is the user, without capabilities, cannot gain any, and leaves no core dump."""
+    """It runs as the user, has no capabilities, cannot gain any, and leaves no core dump."""
     number = watched.property("MainPID", SERVICE)
     fields = dict(line.split(":\t", 1) for line in watched.must("cat", f"/proc/{number}/status").splitlines())
     assert fields["Uid"].split() == [watched.must("id", "-u", USER).strip()] * 4
@@ -73,7 +73,7 @@ def test_the_process_has_no_privileges(watched: Booted) -> None:
 
 
 def test_it_writes_into_dockers_directory_and_nowhere_else_at_home(watched: Booted) -> None:
-    """Seen with the agent's own view of the files; the directory was made for the user, by the user."""
+    """The test uses the agent's own view of the files. The directory belongs to the user, and only they can open it."""
     assert watched.must("stat", "--format=%U:%G %a", f"{_HOME}/.docker").split() == [f"{USER}:{USER}", "700"]
     enter = ["nsenter", f"--target={watched.property('MainPID', SERVICE)}", "--mount", "setpriv"]
     enter += [f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "touch"]
@@ -83,7 +83,7 @@ def test_it_writes_into_dockers_directory_and_nowhere_else_at_home(watched: Boot
 
 
 def test_a_linked_configuration_is_told_with_what_opens_it(machine: Booted, registry: str) -> None:
-    """config.json is a link to a file outside: the warning says which lines let the agent write there."""
+    """If config.json is a link to a file elsewhere, the warning shows which lines let the agent write there."""
     machine.must("install", "-d", f"--owner={USER}", "/srv/dotfiles")
     machine.write("/srv/dotfiles/docker.json", '{"auths": {}}', mode=0o600, owner=USER)
     machine.must("ln", "--symbolic", "/srv/dotfiles/docker.json", f"{_HOME}/.docker/config.json")
@@ -98,7 +98,7 @@ def test_a_linked_configuration_is_told_with_what_opens_it(machine: Booted, regi
 
 
 def test_a_pass_store_is_told_with_what_opens_it(boot: Boot, enabled: Path, registry: str) -> None:
-    """The real `pass` with a real key: in the sandbox it fails, with the two directories open it keeps the login."""
+    """The real `pass` with a real key fails in the sandbox. With the two directories open, it stores the login."""
     helper = docker_credential_pass()
     machine = boot(enabled, binds={"/usr/local/bin/docker-credential-pass": helper}).wait_for_boot().wait_for(SERVICE)
     machine.must(*_NEW_KEY, user=USER)
@@ -114,7 +114,7 @@ def test_a_pass_store_is_told_with_what_opens_it(boot: Boot, enabled: Path, regi
 
 
 def test_a_command_that_writes_is_told_with_what_opens_it(machine: Booted, registry: str) -> None:
-    """A file with the password works in the sandbox, and a command too once its directory is open."""
+    """A password file works in the sandbox. A command works after its directory is open."""
     machine.must("install", "-d", f"--owner={USER}", f"{_HOME}/.azure")
     machine.write("/usr/local/bin/az", _AZ, mode=0o755)
     machine.write(f"{_HOME}/password", PASSWORD, mode=0o600, owner=USER)
@@ -134,7 +134,7 @@ def test_a_command_that_writes_is_told_with_what_opens_it(machine: Booted, regis
 
 
 def test_a_stop_lets_a_credential_helper_finish_its_write(machine: Booted, registry: str) -> None:
-    """`systemctl stop` reaches the agent alone, and waits until the helper has written."""
+    """`systemctl stop` signals only the agent, and waits until the helper has written."""
     machine.write("/usr/local/bin/docker-credential-slow", _SLOW_HELPER, mode=0o755)
     machine.must("mkfifo", f"{_HOME}/.docker/gate", user=USER)
     machine.write(f"{_HOME}/.docker/config.json", '{"credsStore": "slow"}', mode=0o600, owner=USER)
@@ -150,7 +150,7 @@ def test_a_stop_lets_a_credential_helper_finish_its_write(machine: Booted, regis
 
 
 def test_a_docker_from_snap_needs_the_drop_in(machine: Booted, registry: str) -> None:
-    """A snap is setuid: the sandbox keeps it from starting docker, the warning says so, and a drop-in allows it."""
+    """A snap is setuid, so it cannot start docker in the sandbox. The warning names the drop-in that allows it."""
     install_snap(machine.path("/"), Path("/usr/bin/docker"))
     machine.write(f"{DROP_INS}/path.conf", "[Service]\nEnvironment=PATH=/snap/bin:/usr/bin:/bin\n")
     machine.must("systemctl", "daemon-reload")
@@ -168,7 +168,7 @@ def test_a_docker_from_snap_needs_the_drop_in(machine: Booted, registry: str) ->
 
 
 def test_where_no_namespaces_are_allowed_a_drop_in_helps(boot: Boot, enabled: Path) -> None:
-    """In a container whose systemd may not make any, the shipped drop-in starts the agent."""
+    """In a container whose systemd cannot set them up, the agent starts with the shipped drop-in."""
     machine = boot(enabled, "--system-call-filter=~chroot").wait_for_boot()
     until("the failure", lambda: machine.property("ExecMainStatus", SERVICE) == "226")
     directory = "/etc/systemd/system/registry-agent@.service.d"
@@ -179,13 +179,13 @@ def test_where_no_namespaces_are_allowed_a_drop_in_helps(boot: Boot, enabled: Pa
 
 
 def test_where_no_namespace_can_be_made_at_all_it_starts_as_it_is(boot: Boot, enabled: Path) -> None:
-    """Its systemd goes on without, and says so."""
+    """Systemd starts the agent without namespaces."""
     machine = boot(enabled, "--system-call-filter=~unshare").wait_for_boot().wait_for(SERVICE)
     assert status(machine)["schema"]
 
 
 def test_a_removed_directory_of_dockers_is_made_anew(machine: Booted, registry: str) -> None:
-    """`rm -r ~/.docker` takes the sandbox's mount with it: the agent has itself started anew, and the login is back."""
+    """`rm -r ~/.docker` also removes the sandbox's mount. The agent restarts itself, and the login is back."""
     give(machine, secret(registry))
     wait_logged_in(machine, registry)
     before = machine.property("MainPID", SERVICE)
@@ -198,7 +198,7 @@ def test_a_removed_directory_of_dockers_is_made_anew(machine: Booted, registry: 
 
 
 def test_the_socket_and_its_agent_go_together(machine: Booted) -> None:
-    """Whichever of the two is started anew or stopped, none is left without the other."""
+    """After a restart of either unit both run. After both are disabled, neither runs."""
     for unit in (SOCKET, SERVICE):
         machine.must("systemctl", "restart", unit)
         assert machine.wait_for(SERVICE).property("ActiveState", SOCKET) == "active"
@@ -208,7 +208,7 @@ def test_the_socket_and_its_agent_go_together(machine: Booted) -> None:
 
 
 def test_the_socket_is_for_the_user_and_the_group(machine: Booted) -> None:
-    """Nobody else may ask, and nobody can put something in its place."""
+    """No other user gets an answer, and only root can replace the socket."""
     assert machine.must("stat", "--format=%U:%G %a", SOCKET_PATH).split() == [f"{USER}:registry-agent", "660"]
     assert machine.must("stat", "--format=%U:%G %a", str(Path(SOCKET_PATH).parent)).split() == ["root:root", "755"]
     machine.must("useradd", "mallory")
@@ -224,7 +224,7 @@ def _warning(machine: Booted, code: str) -> Any:
 
 
 def _open(machine: Booted, hint: str) -> None:
-    """Do what the hint says: the lines between backquotes that belong into the drop-in, then a restart."""
+    """Follow the hint: write the lines between backquotes into the drop-in, then restart the agent."""
     lines = [part for part in hint.split("`") if part.startswith(("[Service]", "ReadWritePaths="))]
     machine.write(f"{DROP_INS}/override.conf", "\n".join([*lines, ""]))
     machine.must("systemctl", "daemon-reload")

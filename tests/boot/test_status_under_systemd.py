@@ -1,4 +1,4 @@
-"""Whoever asks for the status gets an answer: before the agent is up, while it restarts, after it hung."""
+"""Every status request gets an answer: before the agent is up, while it restarts, and after it hung."""
 
 import http.client
 import json
@@ -46,7 +46,7 @@ def ask(machine: Booted) -> dict[str, Any]:
 
 
 def test_it_answers_who_asked_when_the_sockets_were_reached(boot: Boot, enabled: Path, tmp_path: Path) -> None:
-    """A dashboard that starts right after sockets.target is connected before the agent is up, and gets its answer."""
+    """A dashboard that starts right after sockets.target connects before the agent is ready, and gets its answer."""
     files = {
         "/etc/dashboard.py": _DASHBOARD,
         "/etc/systemd/system/dashboard.service": _EARLY_UNIT,
@@ -64,7 +64,7 @@ def test_it_answers_who_asked_when_the_sockets_were_reached(boot: Boot, enabled:
 
 @pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.torture)])
 def test_kills_in_a_row_and_no_request_refused(machine: Booted, kills: int) -> None:
-    """Each time, the agent comes back by itself, and requests wait for it. Only the pause of 2 s is shortened here."""
+    """After each kill the agent restarts by itself, and requests wait for it. The test shortens only the 2 s pause."""
     _change(machine, "RestartSec=20ms")
     asking = _Asking(machine.path(SOCKET_PATH))
     for number in range(kills):
@@ -78,7 +78,7 @@ def test_kills_in_a_row_and_no_request_refused(machine: Booted, kills: int) -> N
 
 
 def test_a_frozen_agent_is_killed_and_tells_where_it_stood(machine: Booted) -> None:
-    """SIGSTOP stands for a loop that turns no more; the watchdog's 30 s are shortened here."""
+    """SIGSTOP simulates an event loop that hangs. The test shortens the watchdog's 30 s."""
     _change(machine, "WatchdogSec=2s", "RestartSec=20ms")
     machine.must("systemctl", "restart", SERVICE)
     machine.must("systemctl", "kill", "--kill-who=main", "--signal=STOP", SERVICE)
@@ -92,7 +92,7 @@ def test_a_frozen_agent_is_killed_and_tells_where_it_stood(machine: Booted) -> N
 
 
 def test_an_agent_that_hangs_while_it_is_loaded_tells_where(machine: Booted) -> None:
-    """It never said that it is ready: systemd ends it in the same way, and starts it again."""
+    """It never reports that it is ready. Systemd ends it in the same way, and starts it again."""
     library = machine.must("sh", "-c", "echo /usr/local/lib/registry-agent/lib/python3*/site-packages").strip()
     machine.write(f"{library}/hang.pth", "import threading; threading.Event().wait()\n")
     _change(machine, "TimeoutStartSec=1s", "RestartSec=20ms")
@@ -110,7 +110,7 @@ def _again(machine: Booted, before: str) -> bool:
     try:
         return bool(ask(machine)["invocation_id"] != before)
     except ConnectionError:
-        return False  # the one that was killed had taken the request already
+        return False  # the killed agent had already accepted the request
 
 
 def _read(path: Path) -> Any:
@@ -121,7 +121,7 @@ def _read(path: Path) -> Any:
 
 
 class _Asking:
-    """Asks without a pause; tells refusals from requests that a killed agent had already taken."""
+    """Sends requests all the time. Refusals count, but not requests that a killed agent had already accepted."""
 
     def __init__(self, path: Path) -> None:
         self._path: Final = path

@@ -1,4 +1,4 @@
-"""The agent does its work in the unit's sandbox, and says what it did where support looks."""
+"""The agent works in the unit's sandbox, and reports to the journal and to `systemctl status`."""
 
 import json
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ def wait_logged_in(machine: Booted, hostname: str) -> None:
 
 
 def start_engine(machine: Booted) -> None:
-    """Start an engine in the machine, which the user may use."""
+    """Start an engine in the machine, and allow the user to use it."""
     machine.write("/etc/docker/daemon.json", _ENGINE)
     machine.must("systemctl", "unmask", "docker.service", "docker.socket", "containerd.service")
     machine.must("systemctl", "start", "docker.service")
@@ -40,7 +40,7 @@ def start_engine(machine: Booted) -> None:
 
 
 def pushed_image(machine: Booted, hostname: str) -> str:
-    """An image that the user has pushed, and that the engine does not have any more."""
+    """Push an image as the user, remove it from the engine, and return its name."""
     image = f"{hostname}/team/hello:1"
     machine.must("sh", "-ec", f"cd /etc && tar --create hostname | docker import - {image}", user=USER)
     machine.must("docker", "push", image, user=USER)
@@ -49,7 +49,7 @@ def pushed_image(machine: Booted, hostname: str) -> str:
 
 
 def test_the_users_pull_works(machine: Booted, registry: str) -> None:
-    """A real engine in the same machine; the user typed no password."""
+    """A real engine on the same machine pulls a private image. The user typed no password."""
     give(machine, secret(registry))
     start_engine(machine)
     wait_logged_in(machine, registry)
@@ -60,7 +60,7 @@ def test_the_users_pull_works(machine: Booted, registry: str) -> None:
 
 
 def test_the_journals_warnings_are_the_agents_warnings(machine: Booted, registry: str) -> None:
-    """`journalctl -u 'registry-agent@*' -p warning` shows what is wrong, each once, and nothing else."""
+    """`journalctl -u 'registry-agent@*' -p warning` shows each warning once per start, and nothing else."""
     give(machine, secret(registry, "wrong"), {"name": "no-host"})
     wanted = {("login_rejected", registry), ("secret_invalid", f"{SECRETS}/all.json#no-host")}
     until("both warnings", lambda: wanted <= warnings(status(machine)))
@@ -72,7 +72,7 @@ def test_the_journals_warnings_are_the_agents_warnings(machine: Booted, registry
 
 
 def test_systemctl_shows_the_summary(machine: Booted, registry: str) -> None:
-    """`systemctl status` has the line with which the status begins, also after a change."""
+    """`systemctl status` has the summary line of the agent's status, also after a change."""
     give(machine, secret(registry, "wrong"))
     until("a rejected login", lambda: ("login_rejected", registry) in warnings(status(machine)))
     summary = "0 of 1 registries logged in, 1 error"
@@ -85,7 +85,7 @@ def test_systemctl_shows_the_summary(machine: Booted, registry: str) -> None:
 
 
 def test_a_credential_of_the_machine_is_a_source_of_secrets(boot: Boot, enabled: Path, registry: str) -> None:
-    """Whoever starts the machine may hand it secrets by systemd's own way; without any the agent starts as well."""
+    """Systemd can pass the secrets. The journal and the unit do not show them. Other tests boot without any."""
     credential = json.dumps([secret(registry)])
     machine = boot(enabled, f"--set-credential={_CREDENTIAL}:{credential}").wait_for_boot().wait_for(SERVICE)
     wait_logged_in(machine, registry)
@@ -95,7 +95,7 @@ def test_a_credential_of_the_machine_is_a_source_of_secrets(boot: Boot, enabled:
 
 
 def test_a_restart_keeps_what_the_agent_knows(machine: Booted, registry: str) -> None:
-    """A person's own login, made while the agent ran, is still the person's after a restart: the state lasts."""
+    """A person's own login, made while the agent ran, still counts as theirs, because the state is stored."""
     give(machine, secret(registry))
     wait_logged_in(machine, registry)
     document = json.loads(machine.path(_CONFIG).read_text())
@@ -108,7 +108,7 @@ def test_a_restart_keeps_what_the_agent_knows(machine: Booted, registry: str) ->
 
 
 def test_settings_secrets_and_reload_reach_the_unit(machine: Booted, registry: str) -> None:
-    """The environment file, which only root can read, and `systemctl reload`."""
+    """The secrets come from the environment file, which only root can read, and the settings by `systemctl reload`."""
     variables = {"SERVER": registry, "USER": USER, "PASSWORD": PASSWORD}
     lines = [f"TEAM_CONTAINER_REGISTRY_{name}={value}" for name, value in variables.items()]
     machine.write(f"/etc/registry-agent/environment.{USER}", "\n".join([*lines, ""]), mode=0o600)

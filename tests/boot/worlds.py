@@ -1,4 +1,4 @@
-"""States of the agent and of the world that a machine may boot in, and boots of it."""
+"""States of the agent and its surroundings in which a machine can boot."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,13 +14,13 @@ from tests.rig.machine import METADATA_ADDRESS, Machine
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the agent meets at boot: files (path -> text) and options of the machine."""
+    """What the agent finds at boot: files (path -> text) and options of the machine."""
 
     files: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
 
     def boot(self, boot: Boot, tree: Path, scratch: Path) -> Booted:
-        """A machine of `tree` in this state, at multi-user.target."""
+        """Boot a machine from `tree` in this state, and wait until it has reached multi-user.target."""
         binds = {}
         for number, (path, text) in enumerate(self.files.items()):
             binds[path] = scratch / f"file{number}"
@@ -48,7 +48,7 @@ WORLDS: Final = {
 
 @contextmanager
 def silence(outside: Machine) -> Iterator[None]:
-    """Registries, AWS and the metadata service accept every connection and never answer."""
+    """Make registries, AWS and the metadata service accept every connection and never answer."""
     with ExitStack() as stack:
         stack.enter_context(outside.silent(SILENT))
         stack.enter_context(outside.namespace.listen(METADATA_ADDRESS, 80))

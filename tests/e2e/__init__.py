@@ -1,1 +1,1 @@
-"""The agent as a process among the parts that users have."""
+"""The agent as a process, together with the programs that users have."""

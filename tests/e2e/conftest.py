@@ -1,4 +1,4 @@
-"""The real parts, started once a session, and an agent a test."""
+"""The real parts, started once per session, and one agent for each test."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -23,14 +23,14 @@ SILENT: Final = "silent.example.test"
 COMMANDED: Final = "tokens.example.test"
 """A registry whose passwords a command issues."""
 PLAIN: Final = "plain.example.test:5000"
-"""A registry without TLS, as the engine's settings allow."""
+"""A registry without TLS. The engine's settings allow it."""
 IMAGE: Final = "team/hello:1"
 
 MakeAgent: TypeAlias = Callable[..., Agent]
 
 
 def password(name: str) -> str:
-    """Of user `name` at the private registry."""
+    """Return the password of user `name` at the private registry."""
     return f"password-of-{name}"
 
 
@@ -47,7 +47,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.fixture(scope="session")
 def images(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the registry behind ECR, which asks nobody who they are."""
+    """The URL of the registry behind ECR, which requires no login."""
     need("docker-registry")
     distribution = Distribution(machine.namespace, tmp_path_factory.mktemp("images") / "run", "127.0.0.1", 5000)
     yield "http://127.0.0.1:5000"
@@ -56,7 +56,7 @@ def images(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="session")
 def private(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A real registry with TLS and htpasswd at `PRIVATE` and all of `MANY`; the users are alice and those names."""
+    """A real registry with TLS and htpasswd at `PRIVATE` and all of `MANY`. The users are alice and those names."""
     need("docker-registry", "htpasswd")
     names = (PRIVATE, *MANY)
     directory = tmp_path_factory.mktemp("private") / "run"
@@ -83,7 +83,7 @@ def cloud(machine: Machine, images: str) -> Iterator[Cloud]:
 
 @pytest.fixture
 def make_agent(machine: Machine, tmp_path: Path) -> Iterator[MakeAgent]:
-    """Makes agents, unstarted. At the end each must have answered all the time, and must end well."""
+    """Make agents without starting them. Each must answer all the time, and at the end exit with code 0."""
     homes = (tmp_path / f"home{number}" for number in itertools.count())
     with ExitStack() as ends:
 
@@ -102,7 +102,7 @@ def _end_well(agent: Agent) -> None:
 
 @pytest.fixture
 def ecr_image(engine: Engine) -> str:
-    """An image for the ECR registry, on the engine and nowhere else yet."""
+    """Create an image for the ECR registry that is only on the engine so far."""
     image = f"{ECR}/{IMAGE}"
     engine.make_image(image)
     return image

@@ -1,4 +1,4 @@
-"""One agent with default settings, and four logins with tokens that end: ECR, Google, Azure, and a command's."""
+"""One agent with default settings, and four logins with tokens that expire: ECR, Google, Azure, and a command's."""
 
 import hmac
 import json
@@ -29,7 +29,7 @@ HOSTS: Final = (ECR, GAR, ACR, COMMANDED)
 IMAGES: Final = tuple(f"{host}/{IMAGE}" for host in HOSTS)
 PRINCIPAL: Final = f"principal:{google.AUDIENCE.partition('/providers/')[0]}/subject/environment-1"
 
-# It shares `key` with the registry, as a program of a platform does.
+# It shares `key` with the registry, like a program of a platform.
 _COMMAND: Final = """#!{python}
 import hmac, json, time
 end = str(time.time() + {life_s})
@@ -40,7 +40,7 @@ print(json.dumps({{"password": end + ":" + signature, "expires_in": {life_s}}}))
 
 @dataclass
 class Commanded:
-    """Accepts the passwords that the command prints, until they end."""
+    """Accepts the passwords that the command prints, until they expire."""
 
     key: str = field(default_factory=secrets.token_hex)
     accepted: set[str] = field(default_factory=set)
@@ -74,7 +74,7 @@ class Platform:
 
     @property
     def issued(self) -> dict[str, int]:
-        """How many tokens each source has issued."""
+        """The number of tokens that each source has issued. For the command, those that its registry has accepted."""
         counts = (len(self.cloud.aws.tokens.issued), self.google.calls["sts"], self.azure.calls["exchange"])
         return dict(zip(HOSTS, (*counts, len(self.commanded.accepted)), strict=True))
 
@@ -82,7 +82,7 @@ class Platform:
         self.cloud.aws.token_life_s = self.google.token_life_s = self.azure.token_life_s = life_s
 
     def variables(self) -> Mapping[str, str]:
-        """What the platform puts into the environment, as AKS and Google's own set-up of the federation do."""
+        """Return what the platform puts into the environment, like AKS and Google's own federation setup."""
         token = jwt.make({"sub": "environment-1"})
         self.google.subjects[token] = "environment-1"
         self.google.readers.add(PRINCIPAL)
@@ -105,7 +105,7 @@ class Platform:
         }
 
     def podman_pull(self, image: str, agent: Agent) -> None:
-        """Pull into a store of its own. podman accepts only a short path for what it needs while it runs."""
+        """Pull into a separate store. podman accepts only a short path for its runtime files."""
         store = ("--root", self.home / "podman", "--runroot", "/run/podman", "--storage-driver", "vfs")
         done = self.machine.namespace.run("podman", *store, "pull", image, env=agent.env)
         assert done.returncode == 0, f"podman pull {image}: {done.stdout}{done.stderr}"
@@ -130,7 +130,7 @@ def platform(machine: Machine, images: str, cloud: Cloud, tmp_path: Path) -> Ite
 def test_no_pull_fails_while_four_kinds_of_tokens_come_and_go(
     make_agent: MakeAgent, engine: Engine, platform: Platform, life_s: float
 ) -> None:
-    """Docker and podman pull from all registries, through three lives of each token. Nothing is ever reported."""
+    """Docker and podman pull from all registries, through three lifetimes of each token. Only notices are reported."""
     need("podman")
     platform.live_for(life_s)
     agent = make_agent(**platform.variables())

@@ -63,7 +63,7 @@ def image(engine: Engine) -> str:
 
 @pytest.fixture(params=RELEASES)
 def programs_of_release(programs: Path, request: pytest.FixtureRequest) -> Path:
-    """The same directory, with the docker CLI of a release too."""
+    """The same directory, also with the docker CLI of a release."""
     install_docker(programs, request.param)
     return programs
 
@@ -97,7 +97,7 @@ def test_a_docker_cli_does_all_its_work_with_a_login_in_memory(
 def test_a_client_gets_the_login_or_the_reason(
     agent: Agent, machine: Machine, engine: Engine, programs: Path, image: str, *, client: str
 ) -> None:
-    """From an agent that is well, one that answers late, one that is gone, and one whose password is refused."""
+    """The agent works, answers late, does not run, or has a password that the registry refuses."""
     if client in OTHERS:
         need(OTHERS[client][0])
     else:

@@ -48,7 +48,7 @@ def agent(make_agent: MakeAgent, cloud: Cloud, tmp_path: Path) -> Agent:  # noqa
 
 @pytest.fixture
 def pull(agent: Agent, engine: Engine, ecr_image: str) -> Pull:
-    """Pulls the private image, which the registry has."""
+    """Push the private image, and return a function that pulls it."""
     env = {"PATH": agent.env["PATH"], "REGISTRY_AGENT_SOCKET": str(agent.socket)}
     agent.start().wait_logged_in(ECR)
     engine.must("push", ecr_image, config=agent.docker, env=env)
@@ -69,7 +69,7 @@ def lines(agent: Agent) -> tuple[Any, Any]:
 
 
 def test_pulls_go_on_while_the_store_changes(agent: Agent, pull: Pull, cloud: Cloud) -> None:
-    """Back and forth, by SIGHUP. Docker finds a login at every moment."""
+    """It changes back and forth, by SIGHUP. Docker finds a login at every moment."""
     with pulling(pull) as pulls:
         for store in ("file", "helper", "file", "helper"):
             stored_in(agent, store)

@@ -1,4 +1,4 @@
-"""A credential helper in the middle of its write into somebody's store, and whatever ends logins or the agent."""
+"""A credential helper is in the middle of a write into a person's store, and something ends the login or the agent."""
 
 import json
 import os
@@ -23,7 +23,7 @@ OTHER: Final = {"username": MANY[0], "password": password(MANY[0])}
 
 @pytest.fixture
 def helper(tmp_path: Path) -> RewritingHelper:
-    """The store of Docker's configuration in `agent`: one file with a person's login in it, and slow to be written."""
+    """The credential store in the Docker configuration of `agent`: one file with a person's login, written slowly."""
     (tmp_path / "bin").mkdir()
     return RewritingHelper(tmp_path / "bin", "rewriting")
 
@@ -38,7 +38,7 @@ def agent(make_agent: MakeAgent, helper: RewritingHelper, tmp_path: Path) -> Age
 
 
 def stored(helper: RewritingHelper) -> dict[str, Any]:
-    """The user name by server."""
+    """Return the user name for each server."""
     return {server: login["Username"] for server, login in helper.logins.items()}
 
 
@@ -50,7 +50,7 @@ def and_persons(**logins: str) -> dict[str, str]:
     "signals", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM, signal.SIGTERM], [signal.SIGTERM, signal.SIGHUP]]
 )
 def test_the_agent_ends_after_the_write(agent: Agent, helper: RewritingHelper, signals: list[signal.Signals]) -> None:
-    """SIGTERM and SIGINT, repeated too: the write is finished first, and the next start knows the login as its own."""
+    """SIGTERM, SIGINT or two signals: the write is finished first. The next start knows the login as its own."""
     helper.hold()
     agent.start()
     until("the write", lambda: helper.writing)
@@ -68,7 +68,7 @@ def test_the_agent_ends_after_the_write(agent: Agent, helper: RewritingHelper, s
 
 
 def test_an_excluded_registry_keeps_what_was_being_written(agent: Agent, helper: RewritingHelper) -> None:
-    """SIGHUP with `secrets.exclude` leaves the registry alone, after the write has ended."""
+    """SIGHUP with `secrets.exclude` during the write: the agent skips the registry, and the write is finished."""
     helper.hold()
     agent.start()
     until("the write", lambda: helper.writing)
@@ -81,7 +81,7 @@ def test_an_excluded_registry_keeps_what_was_being_written(agent: Agent, helper:
 
 
 def test_a_changed_secret_is_written_after_the_former_one(agent: Agent, helper: RewritingHelper) -> None:
-    """Another registry logs in meanwhile."""
+    """The new attempt begins during the first write. Its login is the one that stays."""
     helper.hold()
     agent.start()
     until("the write", lambda: helper.writing)
@@ -95,7 +95,7 @@ def test_a_changed_secret_is_written_after_the_former_one(agent: Agent, helper: 
 
 @pytest.mark.parametrize("removed", ["keep", "logout"])
 def test_a_secret_that_goes_during_the_write(agent: Agent, helper: RewritingHelper, removed: str) -> None:
-    """The write ends, then the login stays or is taken out, as the settings say."""
+    """The write ends. Then the login stays or is removed, depending on the settings."""
     agent.configure({"secrets": {"removed": removed}})
     helper.hold()
     agent.start()
@@ -108,7 +108,7 @@ def test_a_secret_that_goes_during_the_write(agent: Agent, helper: RewritingHelp
 
 
 def test_a_logout_that_has_begun_is_finished(agent: Agent, helper: RewritingHelper) -> None:
-    """SIGTERM while the helper erases the login of a secret that is gone."""
+    """SIGTERM arrives while the helper erases the login of a removed secret."""
     agent.configure({"secrets": {"removed": "logout"}})
     agent.start().wait_logged_in(PRIVATE)
     helper.hold()
@@ -123,7 +123,7 @@ def test_a_logout_that_has_begun_is_finished(agent: Agent, helper: RewritingHelp
 
 
 def test_an_interrupted_renew_interrupts_no_write(agent: Agent, helper: RewritingHelper, machine: Machine) -> None:
-    """Ctrl-C ends the command `renew`, and not the write that it asked for."""
+    """Ctrl-C ends the command `renew`, but not the write that it requested."""
     agent.start().wait_logged_in(PRIVATE)
     helper.log_in(PRIVATE, "ada")
     helper.hold()
@@ -141,7 +141,7 @@ def test_an_interrupted_renew_interrupts_no_write(agent: Agent, helper: Rewritin
 def test_a_single_pass_ends_after_the_write(
     agent: Agent, helper: RewritingHelper, machine: Machine, number: signal.Signals
 ) -> None:
-    """`run --once`: a login that hangs ends at once, the write of the other registry ends first."""
+    """`run --once`: a hanging login is ended at once, but the write for the other registry is finished."""
     agent.give("team-silent", SILENT, username="alice", password="secret-of-silent")
     helper.hold()
     with machine.silent(SILENT), agent.once() as once:
@@ -155,5 +155,5 @@ def test_a_single_pass_ends_after_the_write(
 
 
 def _hanging(agent: Agent) -> list[Path]:
-    """The private directories of logins under way."""
+    """Return the private directories of running logins."""
     return list(agent.runtime.glob("*/*"))

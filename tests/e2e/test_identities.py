@@ -1,4 +1,4 @@
-"""Each identity that can ask AWS for a token, at AWS's own host names."""
+"""Each identity that can get a token from AWS, at AWS's own host names."""
 
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ WEB_TOKEN: Final = "a-web-identity-token"
 
 
 def check(agent: Agent, cloud: Cloud, identity: str) -> None:
-    """The agent logs in, and both AWS and the status say as whom."""
+    """Check that the agent logs in, and that AWS and the status show the expected identity."""
     agent.start().wait_logged_in(ECR)
     row = agent.registry(ECR)
     assert row is not None
@@ -24,7 +24,7 @@ def check(agent: Agent, cloud: Cloud, identity: str) -> None:
 
 
 def test_keys_in_the_secret(make_agent: MakeAgent, cloud: Cloud) -> None:
-    """An access key id and its secret key ask by themselves: nobody calls the metadata service."""
+    """An access key ID and its secret key are enough: the agent does not call the metadata service."""
     user = cloud.aws.add_user("ada")
     agent = make_agent()
     agent.give("team-ecr", ECR, username=user.access_key_id, password=user.secret_access_key)
@@ -33,7 +33,7 @@ def test_keys_in_the_secret(make_agent: MakeAgent, cloud: Cloud) -> None:
 
 
 def test_a_role_assumed_from_the_instance(make_agent: MakeAgent, cloud: Cloud) -> None:
-    """The instance's role assumes another one, with the external id that it demands."""
+    """The instance's role assumes another role, with the external ID that the other role requires."""
     cloud.aws.external_ids[ROLE] = "team-42"
     agent = make_agent()
     agent.give("team-ecr", ECR, role_arn=ROLE, external_id="team-42")
@@ -43,7 +43,7 @@ def test_a_role_assumed_from_the_instance(make_agent: MakeAgent, cloud: Cloud) -
 
 @pytest.mark.parametrize("by", ["file", "command"])
 def test_a_web_identity(make_agent: MakeAgent, cloud: Cloud, tmp_path: Path, by: str) -> None:
-    """A web identity token, from a file or from a command's output, is traded for the role of the settings."""
+    """A web identity token, from a file or a command's output, is exchanged for the role in the settings."""
     cloud.aws.web_identities[WEB_TOKEN] = "environment:1"
     token = tmp_path / "token"
     token.write_text(f"{WEB_TOKEN}\n")

@@ -1,4 +1,4 @@
-"""Starts, ends, kills, and a clock that leaps."""
+"""Starts, stops, kills, and a clock that jumps."""
 
 import signal
 import time
@@ -20,7 +20,7 @@ NIGHT_S = 7 * 3600
 def test_after_a_suspended_night_the_token_is_renewed_at_once(
     make_agent: MakeAgent, cloud: Cloud, tmp_path: Path
 ) -> None:
-    """The wall clock leaps by seven hours: one jump is counted, and the token that is past its half is renewed."""
+    """The wall clock jumps by seven hours. One jump is counted, and the token, past half of its life, is renewed."""
     clock = MovedClock(tmp_path)
     agent = make_agent(**clock.environment)
     agent.give("team-ecr", ECR, **NATIVE)
@@ -30,7 +30,7 @@ def test_after_a_suspended_night_the_token_is_renewed_at_once(
     cloud.aws.clock_offset = timedelta(seconds=NIGHT_S)
     clock.set(timedelta(seconds=NIGHT_S))
 
-    # A tick of at most 30 s sees the leap.
+    # The agent checks the clock at least every 30 s.
     status = agent.wait_for("the renewal", lambda s: len(cloud.aws.tokens.issued) > 1 and s["clock"]["jumps"], 40)
     assert status["clock"]["jumps"] == 1
     renewed = agent.wait_for("the new end", lambda s: s["registries"][0]["expires_at"] > _in_hours(cloud, 11))
@@ -40,7 +40,7 @@ def test_after_a_suspended_night_the_token_is_renewed_at_once(
 
 @pytest.mark.usefixtures("private")
 def test_a_killed_agent_leaves_nothing_behind_and_loses_nothing(make_agent: MakeAgent, machine: Machine) -> None:
-    """SIGKILL in the middle of a login: the next start sweeps its private directory, and every login is there."""
+    """SIGKILL in the middle of a login: the next start removes its private directory, and every login still exists."""
     agent = make_agent()
     with machine.silent(SILENT):
         agent.give("team-silent", SILENT, username="alice", password="secret-of-silent")
@@ -62,7 +62,7 @@ def test_a_killed_agent_leaves_nothing_behind_and_loses_nothing(make_agent: Make
 @pytest.mark.usefixtures("private")
 @pytest.mark.parametrize("hanging", [False, True], ids=["idle", "login-hangs"])
 def test_sigterm_ends_it_at_once(make_agent: MakeAgent, machine: Machine, hanging: bool) -> None:
-    """Exit code 0, long before a login that hangs would be given up; the logins stay."""
+    """It exits with code 0, long before a hanging login would time out. The logins stay."""
     agent = make_agent()
     with machine.silent(SILENT):
         agent.give("team-registry", PRIVATE, username="alice", password=password("alice"))
@@ -79,7 +79,7 @@ def test_sigterm_ends_it_at_once(make_agent: MakeAgent, machine: Machine, hangin
 
 
 def _login_directories(agent: Agent) -> list[Path]:
-    """What logins that run keep in the runtime directory."""
+    """Return what running logins keep in the runtime directory."""
     return list(agent.runtime.glob("*/*"))
 
 

@@ -17,7 +17,7 @@ FOREIGN = {"auth": base64.b64encode(b"person:theirs").decode()}
 
 @pytest.mark.usefixtures("private")
 def test_twenty_registries_log_in_at_once_and_nothing_is_lost(make_agent: MakeAgent) -> None:
-    """Every login is in config.json, beside the entry and the keys that were there before; its mode is kept."""
+    """Every login is in config.json, next to the entry and the keys that were there before. The file's mode is kept."""
     before = {"auths": {"other.example.test": FOREIGN}, "psFormat": "table {{.Names}}", "unheardOf": {"a": [1, None]}}
     agent = make_agent()
     config = agent.docker / "config.json"
@@ -36,7 +36,7 @@ def test_twenty_registries_log_in_at_once_and_nothing_is_lost(make_agent: MakeAg
 
 
 def test_a_wrong_password_is_tried_once(make_agent: MakeAgent, machine: Machine) -> None:
-    """The registry sees it once, however short the retries; a new password is used at once and clears the warning."""
+    """The registry sees it once, even if retries are fast. A new password is used at once and clears the warning."""
     registry = PretendRegistry(BasicAuth({"alice": "right"}))
     agent = make_agent({"retry": {"first_wait_s": 0.1, "max_wait_s": 0.2}})
     with machine.serving(registry.handle, WRONG):
@@ -56,7 +56,7 @@ def test_a_wrong_password_is_tried_once(make_agent: MakeAgent, machine: Machine)
 
 @pytest.mark.usefixtures("private")
 def test_a_registry_that_hangs_delays_no_other(make_agent: MakeAgent, machine: Machine) -> None:
-    """While one registry accepts and stays silent, the others log in; it gets its warning when its time is over."""
+    """One registry accepts the connection and stays silent. The others log in. It gets a warning after its timeout."""
     agent = make_agent({"docker": {"login_timeout_s": 4}})
     with machine.silent(SILENT):
         agent.give("aaa-silent", SILENT, username="alice", password="secret")

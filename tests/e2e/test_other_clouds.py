@@ -24,7 +24,7 @@ def _pushes_and_pulls(agent: Agent, engine: Engine, registry: str) -> None:
 
 
 def _hint(agent: Agent, image: str) -> str:
-    """What the doctor says about a pull that is refused, after a login that works."""
+    """Return the doctor's hint for a refused pull after a successful login."""
     settings = agent.secrets.parent / "config.toml"
     done = agent.command("doctor", "--config", str(settings), "--json", image)
     links = json.loads(done.stdout)["registries"][0]["links"]

@@ -1,4 +1,4 @@
-"""Other programs that users have read the same logins, and are the same identity."""
+"""Users' other programs read the same logins, and have the same identity."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from tests.rig.needs import need
 def test_podman_and_skopeo_use_what_the_agent_wrote(
     make_agent: MakeAgent, machine: Machine, engine: Engine, ecr_image: str
 ) -> None:
-    """The former names both users without a login of its own, the latter reads a private image by config.json alone."""
+    """Podman names both users without a login of its own. Skopeo reads a private image with only config.json."""
     need("podman", "skopeo")
     agent = make_agent()
     agent.give("team-registry", PRIVATE, username="alice", password=password("alice"))
@@ -33,7 +33,7 @@ def test_podman_and_skopeo_use_what_the_agent_wrote(
 
 
 def test_the_aws_cli_is_the_same_identity(make_agent: MakeAgent, machine: Machine, cloud: Cloud) -> None:
-    """A person's own `aws ecr get-login-password` gets its token as who the status says the agent is."""
+    """A person's own `aws ecr get-login-password` gets a token for the identity that the status shows."""
     need("aws")
     agent = make_agent()
     agent.give("team-ecr", ECR, **NATIVE)

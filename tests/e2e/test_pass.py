@@ -36,7 +36,7 @@ def _agent(make_agent: MakeAgent, store: PassStore, config: dict[str, object]) -
 
 
 def _is_in_order(store: PassStore) -> None:
-    """A person can go on with it."""
+    """Check that a person can continue to use the store."""
     assert not store.lock.exists()
     done = store.insert("mail", "a secret of my own")
     assert done.returncode == 0, done.stderr
@@ -45,7 +45,7 @@ def _is_in_order(store: PassStore) -> None:
 
 @pytest.mark.usefixtures("private")
 def test_sigterm_during_a_store_leaves_no_lock(make_agent: MakeAgent, store: PassStore) -> None:
-    """The agent ends when git has committed the login; then `pass insert` works."""
+    """The agent ends after git has committed the login. Then `pass insert` works."""
     agent = _agent(make_agent, store, {"credsStore": "pass"})
     store.hold()
     agent.start()
@@ -61,7 +61,7 @@ def test_sigterm_during_a_store_leaves_no_lock(make_agent: MakeAgent, store: Pas
 
 
 async def test_a_store_that_hangs_leaves_no_lock(store: PassStore) -> None:
-    """At the deadline git, below the helper, gets SIGTERM and removes its lock."""
+    """At the deadline, git, a child of the helper, gets SIGTERM and removes its lock."""
     store.hold()
     for deadline_s in (3, 10, 30):  # a slow machine needs longer until git has its lock
         helpers = CredentialHelpers(store.env, deadline_s=deadline_s)
@@ -76,7 +76,7 @@ async def test_a_store_that_hangs_leaves_no_lock(store: PassStore) -> None:
 
 @pytest.mark.usefixtures("private")
 def test_a_login_goes_into_pass_only_where_docker_is_configured_so(make_agent: MakeAgent, store: PassStore) -> None:
-    """By itself docker would choose `pass` where that is installed: the agent's own `docker login` never does."""
+    """Docker itself would choose `pass` if it is installed. The agent's own `docker login` never does."""
     agent = _agent(make_agent, store, {})
     agent.start().wait_logged_in(PRIVATE)
     assert PRIVATE in agent.docker_config()["auths"]

@@ -30,7 +30,7 @@ def log_in_by_hand(agent: Agent, machine: Machine, user: str) -> None:
 
 
 def test_a_persons_own_login_stays_until_renew_takes_it_over(make_agent: MakeAgent, machine: Machine) -> None:
-    """Whoever logs in by hand is told that the secret is not used, and `renew HOST` gives it back its place."""
+    """After a login by hand, a warning reports that the secret is not used. `renew HOST` uses the secret again."""
     agent = make_agent()
     agent.give("team-registry", PRIVATE, username="alice", password=password("alice"))
     agent.start().wait_logged_in(PRIVATE)
@@ -46,7 +46,7 @@ def test_a_persons_own_login_stays_until_renew_takes_it_over(make_agent: MakeAge
 
 
 def test_what_docker_logout_drops_is_put_back(make_agent: MakeAgent, machine: Machine) -> None:
-    """An entry of ours that vanished is back within 5 s, and a notice says so."""
+    """The agent restores its removed entry within 5 s, and a notice reports it."""
     agent = make_agent()
     agent.give("team-registry", PRIVATE, username="alice", password=password("alice"))
     agent.start().wait_logged_in(PRIVATE)
@@ -60,7 +60,7 @@ def test_what_docker_logout_drops_is_put_back(make_agent: MakeAgent, machine: Ma
 
 
 def test_logins_by_hand_at_the_same_moment_lose_nothing(make_agent: MakeAgent, machine: Machine) -> None:
-    """While the agent logs in to twenty registries, a person logs in again and again: in the end all of it is there."""
+    """While the agent logs in to twenty registries, a person logs in repeatedly. In the end, no login is missing."""
     agent = make_agent()
     for name in MANY:
         agent.give(name.partition(".")[0], name, username=name, password=password(name))
@@ -76,7 +76,7 @@ def test_logins_by_hand_at_the_same_moment_lose_nothing(make_agent: MakeAgent, m
 @pytest.mark.usefixtures("cloud")
 @pytest.mark.parametrize("configuration", [{"credHelpers": {ECR: "ecr-login"}}, {"credsStore": "ecr-login"}], ids=list)
 def test_a_persons_helper_that_works_is_left_alone(make_agent: MakeAgent, configuration: dict[str, object]) -> None:
-    """Amazon's own helper, common in images made for AWS. A notice reports it. Nothing is written."""
+    """This is Amazon's own helper, common in images made for AWS. A notice reports it. Nothing is written."""
     need("docker-credential-ecr-login")
     agent = make_agent()
     (agent.docker / "config.json").write_text(json.dumps(configuration))
@@ -111,7 +111,7 @@ def test_a_helper_that_cannot_store_costs_only_its_registry(make_agent: MakeAgen
 
 
 def test_the_docker_from_snap_uses_our_login(make_agent: MakeAgent, machine: Machine, tmp_path: Path) -> None:
-    """It has another home directory, and may not read the agent's. A person's login through it stays, as everywhere."""
+    """It has another home directory, and may not read the agent's. A login that a person makes with it stays too."""
     program = install_snap(tmp_path, Path(str(shutil.which("docker"))))
     agent = make_agent(PATH=f"{program.parent}:{os.environ['PATH']}")
     agent.give("team-registry", PRIVATE, username="alice", password=password("alice"))

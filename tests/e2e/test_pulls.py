@@ -21,7 +21,7 @@ LIVES = 3
 def test_the_first_ecr_login_is_enough_to_push_and_to_pull(
     make_agent: MakeAgent, engine: Engine, cloud: Cloud, ecr_image: str
 ) -> None:
-    """Once the agent says so, docker pushes to and pulls from the private ECR registry, as the instance's role."""
+    """After the agent reports the login, docker pushes to and pulls from private ECR, as the instance's role."""
     agent = make_agent().start()
     agent.give("team-ecr", ECR, **NATIVE)
     agent.wait_logged_in(ECR)
@@ -57,7 +57,7 @@ def test_a_dockerfile_that_starts_from_a_private_image_builds(
 def test_no_pull_fails_while_tokens_come_and_go(
     make_agent: MakeAgent, engine: Engine, cloud: Cloud, ecr_image: str
 ) -> None:
-    """Across three token lifetimes every pull works, and the registry never sees an expired token."""
+    """Over three token lifetimes, every pull works, and the registry never sees an expired token."""
     cloud.aws.token_life_s = LIFE_S
     agent = make_agent({"renewal": {"min_interval_s": 1}}).start()
     agent.give("team-ecr", ECR, **NATIVE)
@@ -79,7 +79,7 @@ def test_no_pull_fails_while_tokens_come_and_go(
 
 @pytest.mark.usefixtures("cloud", "private")
 def test_two_secrets_in_a_directory_are_all_it_needs(make_agent: MakeAgent, engine: Engine, ecr_image: str) -> None:
-    """One Basic and one runner-native secret, default settings, real host names: both logins, and docker pulls both."""
+    """One Basic and one runner-native secret, default settings, real host names: docker pulls from both registries."""
     agent = make_agent()
     agent.give("team-registry", PRIVATE, username="alice", password=password("alice"))
     agent.give("team-ecr", ECR, **NATIVE)
@@ -107,7 +107,7 @@ def test_two_secrets_in_a_directory_are_all_it_needs(make_agent: MakeAgent, engi
 def test_an_insecure_registry_that_the_engine_allows(
     make_agent: MakeAgent, machine: Machine, engine: Engine, tmp_path: Path
 ) -> None:
-    """The CLI refuses a registry without TLS. The engine, whose daemon.json names it, logs in, and docker pulls."""
+    """The CLI refuses a registry without TLS. The engine, whose daemon.json names it, logs in. Docker pulls."""
     need("docker-registry", "htpasswd")
     host, _, port = PLAIN.partition(":")
     users = {"alice": password("alice")}

@@ -110,11 +110,11 @@ class PretendAws:
             self._faults.pop(name, None)
 
     def valid(self, username: str, password: str, region: str | None = None) -> Verdict:
-        """Whether a registry in `region` accepts this login now. With None, the region is not checked."""
+        """Return how a registry in `region` rates this login now. With None, the region is not checked."""
         return self.tokens.verdict(username, password, region)
 
     def count(self, action: str, principal: str | None = None) -> int:
-        """How often `action` was called (by the ARN `principal`), including refused calls."""
+        """Return how often `action` was called (by the ARN `principal`), including refused calls."""
         return sum(call.action == action and principal in (None, call.principal) for call in self.calls)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -217,7 +217,7 @@ class PretendAws:
         return self.principals.session(fields["RoleArn"], fields["RoleSessionName"], expires_at)
 
     def instance_session(self) -> Principal:
-        """The keys of the instance role. As on a real instance, they are renewed shortly before they expire."""
+        """Return the keys of the instance role. As on a real instance, they are renewed shortly before they expire."""
         session = self._session
         if session is None or session.expires_at is None or session.expires_at - self.now() < _RENEW_BEFORE:
             expires_at = self.now() + timedelta(seconds=self.session_life_s)

@@ -104,7 +104,7 @@ AWS_FAULTS: Final[Mapping[str, AwsFault | Fault]] = MappingProxyType(
 
 
 def refusal(name: str, **details: str) -> Refused:
-    """The refusal `name` of `AWS_FAULTS`, as an exception to raise."""
+    """Return the refusal `name` of `AWS_FAULTS`, as an exception to raise."""
     fault = AWS_FAULTS[name]
     if not isinstance(fault, AwsFault):
         raise TypeError(f"{name} is not a refusal by AWS")
@@ -112,7 +112,7 @@ def refusal(name: str, **details: str) -> Refused:
 
 
 def render(refused: Refused, protocol: Protocol, request_id: str) -> tuple[int, str]:
-    """The status and body of a refusal."""
+    """Return the status and body of a refusal."""
     fault = refused.fault
     if protocol is Protocol.JSON:
         return fault.status, json.dumps({"__type": fault.code, "message": refused.message})

@@ -51,7 +51,7 @@ async def read(request: web.BaseRequest) -> ApiRequest:
 
 
 def authenticate(request: ApiRequest, principals: Principals, now: datetime) -> Caller:
-    """Find out who signed the request.
+    """Return the principal that signed the request, and the region.
 
     Raises:
         Refused: it is unsigned, or its keys are unknown, or the signature is wrong or for another service or time,
@@ -74,7 +74,7 @@ def authenticate(request: ApiRequest, principals: Principals, now: datetime) -> 
 
 
 def times(signed_at: datetime, now: datetime) -> dict[str, str]:
-    """The times that AWS's errors about the time of a signature mention."""
+    """Return the times that AWS's errors about the time of a signature mention."""
     return {
         "signed_at": aws_time(signed_at),
         "earliest": aws_time(now - _MAX_SKEW),

@@ -36,7 +36,7 @@ class PretendAzure:
         assertions: the client that each identity token is accepted for.
         readers: the objects that may pull.
         tenant_of_registry: the registry accepts tokens of this tenant only.
-        app_service_header: the secret with which App Service's own endpoint is asked.
+        app_service_header: the secret header that App Service's own endpoint requires.
         faults: what a service answers instead, by `metadata`, `app service`, `login`, `exchange`; or what the metadata
             service answers about an identity, by its client ID.
         calls: how often each service was asked.
@@ -73,7 +73,7 @@ class PretendAzure:
         return [token.rpartition(".")[2] for token in (*self._access, *self._refresh)]
 
     def holder(self, text: str) -> str | None:
-        """The object that a registry's token belongs to, if it is valid."""
+        """Return the object that a registry's token belongs to, or None if it is not valid."""
         holder, expires_at = self._refresh.get(text, ("", self._clock()))
         return holder if expires_at > self._clock() else None
 
@@ -161,7 +161,7 @@ class PretendAzure:
 
 
 class AzureAuth:
-    """As an Azure container registry. A login needs no right, but a pull does. `fault` is what its exchange answers."""
+    """Like an Azure registry: a login needs no right, but a pull does. `fault` is what its exchange answers."""
 
     def __init__(self, azure: PretendAzure) -> None:
         self.fault: Fault | None = None

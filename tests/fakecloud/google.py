@@ -46,8 +46,8 @@ class PretendGoogle:
         scopes: the access scopes of the machine.
         subjects: the subject of each identity token that the provider accepts.
         refresh_tokens: the person behind each refresh token.
-        may_impersonate: who may get tokens for which service account.
-        readers: who may pull.
+        may_impersonate: pairs of a principal and a service account that it may get tokens for.
+        readers: the principals that may pull.
         faults: what a service answers instead, by `metadata`, `sts`, `oauth2`, `iamcredentials`; or what the last one
             answers about a service account, by its e-mail address; or what `TOKEN` answers.
         calls: how often each service was asked.
@@ -85,11 +85,11 @@ class PretendGoogle:
 
     @property
     def secrets(self) -> list[str]:
-        """Everything secret that was issued."""
+        """All tokens that were issued."""
         return list(self.issued)
 
     def holder(self, text: str) -> str | None:
-        """Who a token belongs to, if it is valid."""
+        """Return the principal that a token belongs to, or None if it is not valid."""
         token = self.issued.get(text)
         return token.principal if token is not None and token.expires_at > self._clock() else None
 
@@ -121,7 +121,7 @@ class PretendGoogle:
         return web.Response(status=404, headers=_FLAVOR)
 
     def _kept_token(self) -> str:
-        """The same token until shortly before its end."""
+        """Return the same token until shortly before it expires."""
         kept = self._kept
         if kept is None or self.issued[kept].expires_at - self._clock() < timedelta(seconds=self.kept_until_s):
             kept = self._kept = self.issue(self.email or "")[0]
@@ -139,7 +139,7 @@ class PretendGoogle:
         pool = AUDIENCE.partition("/providers/")[0]
         text, token = self.issue(f"principal:{pool}/subject/{subject}", form.get("scope", ""))
         kind = "urn:ietf:params:oauth:token-type:access_token"
-        # Google's servers have written the number as a string, too.
+        # Google's servers have also sent the number as a string.
         body = {"access_token": text, "issued_token_type": kind, "token_type": "Bearer"}
         return web.json_response({**body, "expires_in": str(self._left(token))})
 
@@ -169,7 +169,7 @@ class PretendGoogle:
 
 
 class GoogleAuth:
-    """As Artifact Registry: `/v2/` refers to `/v2/token`. A login needs no right, but a pull does."""
+    """Like Artifact Registry: `/v2/` refers to `/v2/token`. A login needs no right, but a pull does."""
 
     def __init__(self, google: PretendGoogle) -> None:
         self._google: Final = google
@@ -203,7 +203,7 @@ def _service(request: web.BaseRequest) -> str:
 
 
 def _account(request: web.BaseRequest) -> str:
-    """The service account that a request wants to impersonate, or an empty text."""
+    """Return the service account that a request wants to impersonate, or an empty text."""
     path = request.path
     return path.removeprefix(_IMPERSONATE).removesuffix(":generateAccessToken") if _IMPERSONATE in path else ""
 

@@ -39,7 +39,7 @@ class MetadataService:
         self.tokens: Final[set[str]] = set()
 
     def action(self, request: web.BaseRequest) -> str:
-        """The name of the action, with which `PretendAws` counts it and makes it fail."""
+        """Return the name under which `PretendAws` counts the request and makes it fail."""
         if request.path == "/latest/api/token":
             return "imds:token"
         return "imds:credentials" if request.path.startswith(_CREDENTIALS) else "imds:other"

@@ -1,4 +1,4 @@
-"""A simulated registry that can fail, and that forwards requests to a real registry, if given."""
+"""A simulated registry that can fail, and that forwards requests to a real registry if it has one."""
 
 from collections.abc import Callable
 from typing import Final
@@ -14,7 +14,7 @@ ECR_EXPIRED: Final = "Your authorization token has expired. Reauthenticate and t
 
 
 class EcrAuth:
-    """As ECR: Basic with user `AWS` and a token that AWS issued for this region (`public` for ECR Public).
+    """Like ECR: Basic with user `AWS` and a token that AWS issued for this region (`public` for ECR Public).
 
     `verdict` knows which tokens are valid: `PretendAws.valid`.
     """

@@ -69,7 +69,7 @@ def verifies(signature: Signature, secret_access_key: str, request: SignedReques
 
 
 def aws_time(moment: datetime) -> str:
-    """A time in the format of AWS's signatures and of the errors about them."""
+    """Return a time in the format of AWS's signatures and of the errors about them."""
     return moment.astimezone(UTC).strftime(_TIME_FORMAT)
 
 

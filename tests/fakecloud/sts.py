@@ -25,7 +25,7 @@ def caller(principal: Principal) -> Result:
 
 
 def assumed(session: Principal) -> Result:
-    """The keys of a new session, and the role that it belongs to."""
+    """Return the keys of a new session, and the role that it belongs to."""
     assert session.session_token is not None
     assert session.expires_at is not None
     return {

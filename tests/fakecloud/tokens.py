@@ -59,7 +59,7 @@ class Tokens:
         return token
 
     def verdict(self, username: str, password: str, region: str | None = None) -> Verdict:
-        """How a registry in `region` rates this login now. With None, the region is not checked."""
+        """Return how a registry in `region` rates this login now. With None, the region is not checked."""
         token = self._issued.get(password) if username == ECR_USER else None
         if token is None:
             return Verdict.WRONG

@@ -1,4 +1,4 @@
-"""A forward proxy that leads the names of clouds to a simulated one, so that clients use the real names and TLS."""
+"""A forward proxy that connects the names of clouds to a simulated one, so that clients use the real names and TLS."""
 
 import asyncio
 from collections.abc import Mapping

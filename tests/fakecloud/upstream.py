@@ -21,7 +21,7 @@ _NO_DEFAULTS: Final = frozenset({hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCOD
 class Upstream:
     """A registry without authentication at `url` (`http://127.0.0.1:5000`).
 
-    The client's `Host` header is forwarded. The registry then uses it in the URLs for uploads, which so lead back to
+    The client's `Host` header is forwarded. The registry then uses it in the URLs for uploads, and they lead back to
     this proxy. URLs that contain `url` are rewritten. The `Authorization` header is not forwarded.
     """
 
@@ -89,7 +89,7 @@ def _request_headers(request: web.BaseRequest) -> CIMultiDict[str]:
 
 
 def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """All headers except those that apply to one connection, including those that `Connection` lists."""
+    """Return the headers without those that apply to one connection only, such as those that `Connection` lists."""
     named = {name.strip().lower() for name in headers.get(hdrs.CONNECTION, "").split(",")}
     return CIMultiDict((k, v) for k, v in headers.items() if k.lower() not in _HOP_BY_HOP | named)
 

@@ -1,4 +1,4 @@
-"""What programs and servers say: docker's stderr, a registry, AWS, a credential helper, a web identity token."""
+"""Output of programs and servers: docker's stderr, a registry, AWS, a credential helper, a web identity token."""
 
 import asyncio
 from collections.abc import Mapping
@@ -119,7 +119,7 @@ _REPLY_WORDS: Final = (
 
 
 class CannedProbe(RegistryClient):
-    """The probe with an answer at hand instead of a connection."""
+    """A registry client with a given reply instead of a connection."""
 
     def __init__(self) -> None:
         super().__init__(HttpClient(), lambda: NOW)
@@ -131,7 +131,7 @@ class CannedProbe(RegistryClient):
         url: str,
         timeout: float,
         headers: Mapping[str, str] | None = None,
-        method: str = "GET",  # noqa: ARG002 - as the probe has it
+        method: str = "GET",  # noqa: ARG002 - the signature of the base class
     ) -> Reply:
         assert registry.hostname == _HOST
         assert url.startswith(("https://", "http://")), url
@@ -148,7 +148,7 @@ class _Probe:
         self._credential: Final = Credential("bob", Sensitive(CANARY))
 
     def check(self, data: bytes) -> None:
-        """A status, headers a line each, an empty line, a body; each header at most as long as aiohttp takes it."""
+        """Check a status, a header per line, an empty line and a body. Headers are cut to aiohttp's limit."""
         head, _, body = data.partition(b"\n\n")
         first, *lines = head.split(b"\n")
         status = int(first[:3]) if first[:3].isdigit() else 200
@@ -232,13 +232,13 @@ _OPERATIONS: Final = {
 
 @cache
 def _operation(service: str, operation: str) -> tuple[Any, Any]:
-    """The SDK's own parser, and the shape that it reads into."""
+    """Return the SDK's own parser, and the shape that it reads into."""
     model = ServiceModel(create_loader().load_service_model(service, "service-2"), service)
     return create_parser(model.resolved_protocol), model.operation_model(operation).output_shape
 
 
 def check_aws(data: bytes) -> None:
-    """Which operation, a status, and the body, through the SDK's parser into ours."""
+    """Pass an operation, a status and a body through the SDK's parser into ours."""
     head, _, body = data.partition(b"|")
     service, operation, action = _OPERATIONS.get(head[:1], _OPERATIONS[b"e"])
     status = int(head[1:4]) if head[1:4].isdigit() else 200
@@ -250,7 +250,7 @@ def check_aws(data: bytes) -> None:
         parsed = parser.parse(reply, shape)
         if status >= 300:
             raise ClientError(parsed, operation)  # noqa: TRY301 - as the SDK does
-    except Exception as error:  # noqa: BLE001 - as the agent takes whatever the SDK raises
+    except Exception as error:  # noqa: BLE001 - the agent handles whatever the SDK raises
         assert_tellable(problem_from(error, question, NOW, 10.0, _SCRUBBER.scrub), CANARY)
         return
     try:
@@ -284,7 +284,7 @@ _HELPER_WORDS: Final = (b'"Username":', b'"Secret":', b"{", b"[", b'{"a":', b"[[
 
 
 class _Helper(CredentialHelpers):
-    """A helper's answer without the program."""
+    """Credential helpers with a given answer instead of a program."""
 
     def __init__(self) -> None:
         super().__init__({})
@@ -326,7 +326,7 @@ def check_web_identity(data: bytes) -> None:
 
 
 def _now(coroutine: Any) -> Any:
-    """The result of a coroutine that waits for nothing."""
+    """Return the result of a coroutine that waits for nothing."""
     return _loop().run_until_complete(coroutine)
 
 

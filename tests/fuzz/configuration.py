@@ -69,7 +69,7 @@ class _File:
 
 
 def check_variables(data: bytes) -> None:
-    """`NAME=value` for a variable, `set SECTION.KEY=VALUE` for a flag, with a NUL between them."""
+    """Check `NAME=value` for a variable, and `set SECTION.KEY=VALUE` for a flag, with a NUL between them."""
     texts = [text.decode("utf-8", "surrogateescape") for text in data.split(b"\0")]
     environ = {name: value for name, _, value in (text.partition("=") for text in texts if not text.startswith("set "))}
     environ.pop("REGISTRY_AGENT_CONFIG", None)

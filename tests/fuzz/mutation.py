@@ -1,4 +1,4 @@
-"""Inputs that are nearly understood: seeds, cut, doubled, mixed, with words and odd bytes put in."""
+"""Inputs that are almost valid: seeds that are cut, doubled or mixed, with extra words and odd bytes."""
 
 from collections.abc import Callable
 from random import Random
@@ -47,7 +47,7 @@ _MOST: Final = 8
 
 
 def mutated(target: Target, random: Random) -> bytes:
-    """One input."""
+    """Return one input."""
     data = random.choice(target.seeds)
     for _ in range(random.randrange(_MOST)):
         data = random.choice(_WAYS)(data, target, random)
@@ -55,7 +55,7 @@ def mutated(target: Target, random: Random) -> bytes:
 
 
 def pumped(word: bytes, other: bytes = b"") -> bytes:
-    """64 KB of one piece over and over, after another and before a third: what takes quadratic time shows."""
+    """Return 64 KB of `word` repeated, between two times `other`. It reveals parsers that take quadratic time."""
     return other + word * (SIZE // len(word)) + other
 
 

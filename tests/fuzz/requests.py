@@ -1,4 +1,4 @@
-"""Requests to the status endpoint, byte for byte, to the server with its guard, without a network between."""
+"""Raw requests to the status server and its guard, without a network."""
 
 import asyncio
 import re
@@ -138,7 +138,7 @@ class _Renewals:
 
 
 class _Deaf(asyncio.AbstractServer):
-    """Nobody listens."""
+    """A server that does not listen."""
 
     def close(self) -> None:
         pass
@@ -160,7 +160,7 @@ class _Deaf(asyncio.AbstractServer):
 
 
 class _Loop(SameThreadLoop):
-    """Keeps the sockets, and what would accept their connections, instead of listening."""
+    """Keeps the sockets and their protocol factories, instead of listening."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ class _Loop(SameThreadLoop):
 
 
 class _Endpoint:
-    """What the server answers on TCP, where it wants a token."""
+    """The server on TCP, where it requires a token."""
 
     def __init__(self) -> None:
         self._loop: Final = _Loop()
@@ -185,7 +185,7 @@ class _Endpoint:
         self._now(self._server.start())
         for bound in self._loop.sockets:
             bound.close()
-        # The Unix socket comes first, which asks for no token.
+        # The first factory is for the Unix socket, which requires no token.
         self._connect: Final = self._loop.factories[-1]
 
     def check(self, data: bytes) -> None:
@@ -218,7 +218,7 @@ class _Endpoint:
         wire, connection = _Wire(), self._connect()
         connection.connection_made(wire)
         for begin in (0, len(data) // 2):
-            # As two packets: what is broken in two is the same.
+            # Send two packets. A request that is split in two is still the same request.
             part = data[begin : len(data) // 2] if not begin else data[begin:]
             if part and not wire.closed:
                 connection.data_received(part)
@@ -227,7 +227,7 @@ class _Endpoint:
         answer = bytes(wire.written)
         connection.connection_lost(None)
         await _turns()
-        # What a Host or a path says is told; the token stands where tokens stand.
+        # An answer may quote a Host or a path. It may not quote the token if that is only in the Authorization header.
         hidden = data.count(CANARY.encode()) == len(_TOKEN.findall(data))
         self._judge(answer, CANARY if hidden else None)
 

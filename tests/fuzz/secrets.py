@@ -1,4 +1,4 @@
-"""Secrets as people, platforms and control planes write them; and the host names in them."""
+"""Secrets as people, platforms and control planes write them, and the host names in them."""
 
 import os
 import shutil
@@ -105,7 +105,7 @@ def check_document(data: bytes) -> None:
 
 
 def check_environment(data: bytes) -> None:
-    """`NAME=value` texts with a NUL between them, as a process gets them."""
+    """Check `NAME=value` texts with a NUL between them, as a process gets them."""
     pairs = (variable.decode("utf-8", "surrogateescape").partition("=") for variable in data.split(b"\0"))
     environ = {name: value for name, _, value in pairs}
     reading = read_environment(environ)
@@ -115,7 +115,7 @@ def check_environment(data: bytes) -> None:
 
 
 class _Directory:
-    """A directory of secrets on the disk, made anew for each input: a file, Kubernetes' file, or a file a field."""
+    """A directory of secrets on disk, new for each input: a file, Kubernetes' file, or one file per field."""
 
     def __init__(self) -> None:
         self._root: Final = scratch()

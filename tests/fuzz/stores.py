@@ -1,4 +1,4 @@
-"""Files that others write too: Docker's config.json, podman's auth.json, and the agent's own state.json."""
+"""Files that others can write, too: Docker's config.json, podman's auth.json, and the agent's own state.json."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -74,7 +74,7 @@ _CONFIG_WORDS: Final = (
 
 
 def check_config(data: bytes) -> None:
-    """Whatever parses can be written again, with our login put in and taken out, and nothing else changed."""
+    """A document that parses can be written again, with our login added and removed, and nothing else changed."""
     try:
         document = parse_config(data)
     except ConfigError as error:
@@ -87,7 +87,7 @@ def check_config(data: bytes) -> None:
     store_of(document, key)
     placed = place(document, key, _OURS, lambda *_: True)
     with suppress(ConfigError):
-        # A key twice in an object in another one than the last is read as one.
+        # Duplicate keys of a nested object are read as one key.
         again = parse_config(format_config(placed))
         assert _OURS.same_login(dict(again and entries(again)).get(key))
     found = find(placed, key)
@@ -125,7 +125,7 @@ class _Podman:
         self._loop: Final = SameThreadLoop()
 
     def check(self, data: bytes) -> None:
-        """What shadows our login is told, wherever it stands: podman's file, DOCKER_AUTH_CONFIG, Docker's own file."""
+        """The warning about a login that overrides ours is safe to show: from podman's file or DOCKER_AUTH_CONFIG."""
         self._path.write_bytes(data)
         documents = self._loop.run_until_complete(self._files.read())
         placed = StoreResult(CONFIG_FILE, _OURS, ours=True)
@@ -170,7 +170,7 @@ class _State:
         (self._login,) = make_plan([parse_secret(secret, "fuzz", "[0]")], (), AwsDefaults()).logins
 
     def check(self, data: bytes) -> None:
-        """Whatever is in it, the agent can work with what was read, and write it again."""
+        """The agent can use what it reads from any content, and write it again."""
         for path in self._directory.iterdir():
             path.unlink()
         (self._directory / "state.json").write_bytes(data)

@@ -1,4 +1,4 @@
-"""What is fuzzed: a parser with its seeds, its words, and what must hold for any input."""
+"""A target of fuzzing: a parser with its seeds, its words, and what must hold for any input."""
 
 import atexit
 import json
@@ -16,16 +16,16 @@ from agent.model.problem import Problem
 from agent.model.text import CONTROL
 
 CANARY: Final = "c4n4ry-S3cret-16"
-"""Stands where a password stands in the seeds."""
+"""The password in the seeds."""
 SIZE: Final = 64 * 1024
 PER_SIZE_S: Final = 0.1
-"""No parser takes longer for each 64 KB of input, or it hangs on a larger one."""
+"""No parser may take longer per 64 KB of input. Otherwise it would hang on a larger one."""
 _TRIES: Final = 3
 _OTHER_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class TooSlowError(AssertionError):
-    """A parser that is not linear, or takes too long for each byte."""
+    """A parser is not linear, or takes too long per byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Target:
     """One parser.
 
     Attributes:
-        name: as it is called on the command line of the long form.
-        check: parses, and fails where a promise is broken; whatever else it raises is a crash.
-        seeds: whole inputs that are understood.
-        words: pieces of them, for mutations and for inputs of one piece over and over.
-        slowness: how many times as long as others it may take: what stands around the parser (files) counts too.
-        heaps: each makes an input of that size with very many different things in it.
+        name: its name on the command line of the long run.
+        check: parses the input, and fails if a promise is broken. Any other exception is a crash.
+        seeds: whole valid inputs.
+        words: pieces of them, for mutations and for inputs that repeat one piece.
+        slowness: how many times as long as others it may take. The work around the parser (files) counts too.
+        heaps: each makes an input of a given size with very many different items.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Target:
 
 
 def heap(before: bytes, item: bytes, after: bytes, between: bytes = b"") -> Callable[[int], bytes]:
-    """Makes an input of so many bytes that holds many different things: `item` with a number for its `%d`."""
+    """Return a function that makes an input of a given size from different items: `item` with a number for `%d`."""
 
     def made(size: int) -> bytes:
         number = size // (len(item) + 3)
@@ -60,7 +60,7 @@ def heap(before: bytes, item: bytes, after: bytes, between: bytes = b"") -> Call
 
 
 def scratch() -> Path:
-    """A directory until this process ends, in memory where that can be had: a million writes are many."""
+    """Return a directory that exists until this process ends. It is in memory if possible, for a million writes."""
     memory = Path("/dev/shm")  # noqa: S108 - what is made there is private
     directory = tempfile.mkdtemp(prefix="fuzz-", dir=memory if os.access(memory, os.W_OK) else None)
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
@@ -68,7 +68,7 @@ def scratch() -> Path:
 
 
 def run(target: Target, data: bytes, *, patience: float = 1.0) -> None:
-    """Check one input, and that it does not take too long; `patience` is for instrumented code, which is slower."""
+    """Check one input, and that it does not take too long. `patience` is for instrumented code, which is slower."""
     limit_s = PER_SIZE_S * max(1.0, len(data) / SIZE) * target.slowness * patience
     took = _timed(target, data)
     for _ in range(_TRIES - 1):
@@ -81,30 +81,30 @@ def run(target: Target, data: bytes, *, patience: float = 1.0) -> None:
 
 
 def assert_printable(text: str) -> None:
-    """It may go to a terminal and into one line of a log."""
+    """Check that the text may go to a terminal, and into one line of a log."""
     found = CONTROL.search(text) or _OTHER_CONTROL.search(text)
     assert found is None, f"{found[0]!r} in {text!r}"
 
 
 def assert_tellable(problem: Problem, secret: str | None = None) -> None:
-    """It names no secret, and nothing in it can move a cursor."""
+    """Check that the problem shows no secret, and that nothing in it can move a cursor."""
     for text in (problem.subject, problem.message, problem.hint):
         assert_printable(text)
         assert secret is None or secret not in text, f"{text!r} tells the secret"
 
 
 def assert_silent(error: Exception, secret: str | None) -> None:
-    """A parser's own error is shown as well."""
+    """Check the same of a parser's own error, because it is shown as well."""
     assert_printable(str(error))
     assert secret is None or secret not in str(error), f"{error!r} tells the secret"
 
 
 def secret_in(text: str, fields: frozenset[str]) -> str | None:
-    """The canary, if it stands in secret fields of a JSON text and nowhere else; what else holds it may be told."""
+    """Return the canary if it is in secret fields of a JSON text and nowhere else. Other fields may be shown."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        # Nothing of a text that is no JSON is quoted.
+        # A text that is not JSON is never quoted.
         return CANARY
     inside: list[str] = []
     outside: list[str] = []
@@ -114,7 +114,7 @@ def secret_in(text: str, fields: frozenset[str]) -> str | None:
 
 
 def _sort(value: Any, fields: frozenset[str], inside: list[str], outside: list[str]) -> None:
-    """Every text in `value`, by whether it stands under one of `fields`."""
+    """Add every text in `value` to `inside` if it is under one of `fields`, or to `outside`."""
     waiting: list[tuple[Any, bool]] = [(value, False)]
     while waiting:
         each, is_secret = waiting.pop()
@@ -128,7 +128,7 @@ def _sort(value: Any, fields: frozenset[str], inside: list[str], outside: list[s
 
 
 def _timed(target: Target, data: bytes) -> float:
-    """In CPU time, since a busy machine is no slow parser."""
+    """Return the CPU time of a check, which a busy machine does not make longer."""
     begun = time.process_time()
     target.check(data)
     return time.process_time() - begun

@@ -1,4 +1,4 @@
-"""What fuzzing and reading found, each as an example of its own."""
+"""Faults that fuzzing and review found, each with an example."""
 
 import json
 import time
@@ -52,13 +52,13 @@ _REJECTION = {
 
 
 def _quick(begun: float) -> bool:
-    """In CPU time, since a busy machine is no quadratic parser; a slow one takes a second for what is linear."""
+    """Return whether it took under 5 s of CPU time. Load does not count; a slow machine needs 1 s for linear work."""
     return time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize("text", ["docker.io:0443", "hub.docker.com:00443", "https://index.docker.io:0443/v1/"])
 def test_docker_hubs_port_may_have_zeros(text: str) -> None:
-    """A canonical name parses to itself: else the state_file and the status would know one registry by two names."""
+    """A canonical name parses to itself. Otherwise the state file and the status could use two names for a registry."""
     assert parse_hostname(text).hostname == "docker.io"
 
 
@@ -102,7 +102,7 @@ def test_a_whole_state_file_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hours", [14, -14])
 def test_an_end_beyond_the_calendar_is_a_wrong_answer(hours: int) -> None:
-    """In UTC such a moment lies before the year 1, or after 9999."""
+    """In UTC, such a moment is before the year 1, or after 9999."""
     naive = datetime.min if hours > 0 else datetime.max  # noqa: DTZ901 - the zone comes next
     ends = naive.replace(tzinfo=timezone(timedelta(hours=hours)))
     with raises_problem(AwsError, match="expiresAt"):
@@ -110,7 +110,7 @@ def test_an_end_beyond_the_calendar_is_a_wrong_answer(hours: int) -> None:
 
 
 def test_a_hint_moves_no_cursor() -> None:
-    """A key of podman's file may hold anything behind the host name, and stands in the command of the hint."""
+    """A key in podman's file may have any text after the host name. The hint's command contains the key."""
     document = parse_config(json.dumps({"auths": {"ghcr.io/\x1b[2J\nrm": {"auth": "Ym9iOm90aGVy"}}}).encode())
     order = DesiredLogin(parse_hostname("ghcr.io"), Entry("bob", Sensitive("ours")), None)
     (problem,) = Overrides(None).of(order, StoreResult(CONFIG_FILE, order.entry, ours=True), {"/auth.json": document})
@@ -119,7 +119,7 @@ def test_a_hint_moves_no_cursor() -> None:
 
 
 def test_a_key_over_and_over_is_read_in_linear_time() -> None:
-    """Two objects under one key are one; a million of them were copied a million times."""
+    """Objects under one key are merged. Once, a million of them were copied a million times."""
     members = [f'"auths":{{"h{number}":{{}}}}' for number in range(30_000)]
     begun = time.process_time()
     assert len(parse_config(f"{{{','.join(members)}}}".encode())["auths"]) == 30_000
@@ -129,14 +129,14 @@ def test_a_key_over_and_over_is_read_in_linear_time() -> None:
 
 
 def test_a_challenge_without_an_end_is_read_in_linear_time() -> None:
-    """The realm is searched in the event loop, in whatever a registry sends as WWW-Authenticate."""
+    """The event loop searches the realm in any text that a registry sends as WWW-Authenticate."""
     begun = time.process_time()
     assert token_url("Bearer " + "a" * SIZE, Credential("bob", Sensitive("right"))) is None
     assert _quick(begun)
 
 
 def test_a_variable_of_a_hundred_thousand_entries_is_cut() -> None:
-    """As in a file: so many are a mistake, and one warning for each could overload the agent."""
+    """As in a file, so many entries are a mistake, and one warning for each could overload the agent."""
     begun = time.process_time()
     reading = read_environment({"GITPOD_IMAGE_AUTH": "1," * 50_000})
     assert _quick(begun)
@@ -155,7 +155,7 @@ def test_a_variable_of_a_hundred_thousand_entries_is_cut() -> None:
     ],
 )
 def test_a_settings_file_of_nonsense_is_refused_at_once(tmp_path: Path, content: str) -> None:
-    """Python's TOML parser takes quadratic time for a key of many parts, and a suggestion for each key takes long."""
+    """Python's TOML parser takes quadratic time for a key with many parts, and a suggestion for each key takes long."""
     file = tmp_path / "config.toml"
     file.write_text(content)
     begun = time.process_time()
@@ -166,7 +166,7 @@ def test_a_settings_file_of_nonsense_is_refused_at_once(tmp_path: Path, content:
 
 
 def test_an_error_code_is_no_place_for_a_secret() -> None:
-    """Whoever stands between may send a key back in the header in which AWS names its error."""
+    """A server in between may send a key back in the header that AWS uses for the error code."""
     key = "wJalrXUtnFEMI/K7MDENG"
     reply: Any = {"ResponseMetadata": {"HTTPStatusCode": 400, "HTTPHeaders": {"x-amzn-errortype": key}}}
     question, scrubber = AwsCall("ecr:GetAuthorizationToken", "the secret's access key"), Scrubber()
@@ -180,13 +180,13 @@ def test_an_error_code_is_no_place_for_a_secret() -> None:
 
 @pytest.mark.parametrize("end", [b"\r", b"\r\xff", b"\x00\r\n", b"\n"])
 def test_what_is_no_http_is_not_quoted(end: bytes) -> None:
-    """The server's library would send back the line that it did not understand, with the token in it."""
+    """The server's library would send back the line that it cannot parse, with the token in it."""
     request = b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + CANARY.encode()
     run(all_targets()["http-request"], request + end + b"A: b\r\n\r\n")
 
 
 def test_the_owners_of_old_keys_are_forgotten() -> None:
-    """A role's session has other keys every few hours, and an environment may live for months."""
+    """A role's session gets new keys every few hours, and an environment may live for months."""
     owners: dict[str, str | None] = {}
     for number in range(1_000):
         remember_owner(owners, f"ASIA{number}", "arn")

@@ -1,4 +1,4 @@
-"""Every parser of outside text, with inputs that are nearly understood; `make torture` gives each a million."""
+"""Every parser of outside text gets inputs that are almost valid. `make torture` gives each a million."""
 
 from random import Random
 
@@ -20,7 +20,7 @@ def test_every_target_is_run() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_seeds_hold(name: str) -> None:
-    """What is understood keeps every promise."""
+    """Valid inputs keep every promise."""
     target = all_targets()[name]
     for seed in target.seeds:
         run(target, seed)
@@ -28,7 +28,7 @@ def test_the_seeds_hold(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_crashes_a_parser(name: str) -> None:
-    """Whatever comes, a parser gives a result that holds, or its declared error, which tells no secret."""
+    """For any input, a parser returns a valid result, or raises its declared error, which shows no secret."""
     target = all_targets()[name]
     inputs = st.one_of(
         st.randoms(use_true_random=False).map(lambda random: mutated(target, random)),
@@ -49,7 +49,7 @@ def test_nothing_crashes_a_parser(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_parser_is_slow(name: str) -> None:
-    """64 KB of one word over and over, or of a thousand different things, take a tenth of a second at most."""
+    """64 KB of one repeated word, or of many different items, take at most a tenth of a second times `slowness`."""
     target = all_targets()[name]
     for word in target.words:
         run(target, pumped(word))
@@ -58,7 +58,7 @@ def test_no_parser_is_slow(name: str) -> None:
 
 
 def test_a_slow_parser_is_found_out() -> None:
-    """The deadline bites: a parser that takes quadratic time fails."""
+    """A parser that takes quadratic time misses the deadline."""
 
     def quadratic(data: bytes) -> None:
         while data:
@@ -71,7 +71,7 @@ def test_a_slow_parser_is_found_out() -> None:
 
 
 def test_mutations_repeat() -> None:
-    """The same seed gives the same inputs, so a failure can be had again."""
+    """The same seed gives the same inputs, so a failure can be reproduced."""
     target = all_targets()["host-name"]
     inputs = [[mutated(target, random) for _ in range(20)] for random in (Random(1), Random(1))]  # noqa: S311 - as above
     assert inputs[0] == inputs[1]

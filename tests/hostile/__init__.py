@@ -1,1 +1,1 @@
-"""Neighbours, servers and programs that mean harm: none gains anything, stops anything, or writes to a screen."""
+"""Hostile neighbours, servers and programs: they gain nothing, stop nothing, and write to no screen."""

@@ -1,4 +1,4 @@
-"""A world of its own for each test, and a neighbour in it."""
+"""Fixtures: a separate world for each test, its screens, and the directory of another user."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ __all__ = ["here"]
 
 @pytest.fixture
 def world(here: Here, tmp_path: Path) -> Iterator[World]:
-    """At its end the agent must have answered all the time, and `good` must still be logged in."""
+    """Yield a world. After the test, `good` must still be logged in, without interruption."""
     need("docker")
     world = World(here, tmp_path / "home")
     try:
@@ -30,7 +30,7 @@ def world(here: Here, tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def screens(world: World) -> Iterator[Screens]:
-    """At the test's end nothing raw may have reached any of them."""
+    """Yield the screens. After the test, check that no raw text reached any of them."""
     screens = Screens(world)
     try:
         yield screens
@@ -41,7 +41,7 @@ def screens(world: World) -> Iterator[Screens]:
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> Path:
-    """A directory of another user, who lets everybody in."""
+    """Return a directory of another user that everybody may write to."""
     directory = tmp_path / "stranger"
     directory.mkdir()
     directory.chmod(0o777)

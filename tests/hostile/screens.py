@@ -1,4 +1,4 @@
-"""Whatever shows what the agent says: terminals, log readers, dashboards, systemd."""
+"""Everything that shows the agent's texts: terminals, log readers, dashboards, systemd."""
 
 import json
 import os
@@ -14,15 +14,15 @@ from tests.codes.servers import Dashboard
 from tests.codes.world import World
 from tests.hunt.outlets import Notifications, answered, printed
 
-# Written down apart from the agent's own list: C0 but for the line feed, DEL, C1, what is not seen, what turns the
-# direction, what ends a line elsewhere, and halves of characters.
+# Independent of the agent's own list: C0 except the line feed, DEL, C1, invisible characters, characters that change
+# the text direction or end a line in other programs, and surrogates.
 RAW: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 ATTACK: Final = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202elive\u2066\u061c\u2028line\u2029\ufeffend\x7f\x00"
-"""Each kind of what `RAW` finds."""
+"""Contains each kind of character that `RAW` finds, except surrogates."""
 
 
 class Screens:
-    """Read all outlets of one agent; a dashboard and a notification socket are among them if they are used."""
+    """Reads all outlets of one agent, including a dashboard and a notification socket if they are used."""
 
     def __init__(self, world: World) -> None:
         self._world: Final = world
@@ -31,7 +31,7 @@ class Screens:
         world.env["NOTIFY_SOCKET"] = self._systemd.address
 
     def are_clean(self) -> None:
-        """No text holds what moves a cursor, turns the direction or forges a line; JSON holds none when decoded."""
+        """Check that no text, and no decoded JSON, moves a cursor, changes the direction or forges a line."""
         if not self._world.agent.running:
             return
         outlets = self._outlets()
@@ -56,12 +56,12 @@ class Screens:
     def _outlets(self) -> dict[str, bytes]:
         agent = self._world.agent
         outlets = {**answered(agent.socket), **printed(agent.socket), "check-config": self._checked()}
-        # Last: a request may be logged.
+        # Read the log last, because a request may be logged.
         outlets["log"] = agent.log_file.read_bytes()
         return outlets
 
     def _checked(self) -> bytes:
-        """What `registry-agent check-config` prints; run in here, since a process takes long to start."""
+        """Return what `registry-agent check-config` prints. It runs in this process: a new one starts slowly."""
         with (
             patch.dict(os.environ, self._world.agent.env, clear=True),
             redirect_stdout(StringIO()) as out,
@@ -71,7 +71,7 @@ class Screens:
         return out.getvalue().encode()
 
     def _log_lines_are_its_own(self, log: bytes) -> None:
-        """Nobody forged one: each is an event of the agent's."""
+        """Check that no line is forged: each one is an event of the agent."""
         for line in log.decode().splitlines():
             if line.startswith("{"):
                 assert "." in json.loads(line)["event"], line

@@ -1,4 +1,4 @@
-"""Servers that say on the wire whatever they like."""
+"""Servers that send arbitrary bytes."""
 
 import contextlib
 import select
@@ -14,9 +14,9 @@ _PATIENCE_S: Final = 120.0
 
 
 class Raw:
-    """Takes each connection in a thread of its own, reads one request, and has `speak` answer it.
+    """Serves each connection in its own thread: reads one request, and lets `speak` answer it.
 
-    `speak` may be changed at any time. `requests` keeps what was asked, heads and the beginnings of bodies.
+    `speak` may be changed at any time. `requests` keeps the requests: the heads, and the beginnings of the bodies.
     """
 
     def __init__(self, speak: Speak, host: str = "127.0.0.1") -> None:
@@ -68,14 +68,14 @@ def reply(body: bytes, *headers: bytes, status: bytes = b"200 OK", kind: bytes =
 
 
 def endless(connection: socket.socket, _request: bytes) -> None:
-    """10 GB, if anybody takes them."""
+    """Send 10 GB, if the client takes them."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 10737418240\r\n\r\n")
     for _ in range(10 << 14):
         connection.sendall(b" " * 65536)
 
 
 def slow(connection: socket.socket, _: bytes) -> None:
-    """A byte now and then, which resets every timeout but one for the whole."""
+    """Send a byte every 0.2 s. That resets every timeout, except one for the whole answer."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n")
     waiting = threading.Event()
     while not waiting.wait(0.2):
@@ -83,19 +83,19 @@ def slow(connection: socket.socket, _: bytes) -> None:
 
 
 def silent(connection: socket.socket, _: bytes) -> None:
-    """No answer at all, for as long as anybody waits."""
+    """Send nothing for as long as the client waits."""
     connection.recv(1)
 
 
 def endless_head(connection: socket.socket, _: bytes) -> None:
-    """Headers that never end, as fast as they are taken."""
+    """Send headers without end, as fast as the client takes them."""
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
     while True:
         connection.sendall(b"X-More: and more\r\n" * 1000)
 
 
 def slow_head(connection: socket.socket, _: bytes) -> None:
-    """A byte of a header now and then."""
+    """Send a byte of a header every 0.2 s."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nX-More: ")
     waiting = threading.Event()
     while not waiting.wait(0.2):
@@ -103,7 +103,7 @@ def slow_head(connection: socket.socket, _: bytes) -> None:
 
 
 def through(address: str) -> Speak:
-    """What another server says."""
+    """Return a `Speak` that forwards everything to the server at `address`, and its answers back."""
     host, port = address.rsplit(":", 1)
 
     def speak(connection: socket.socket, request: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Every server that the AWS SDK asks, turned hostile: bounded in time and in memory, and no way to anybody else."""
+"""Every server that the AWS SDK asks is hostile. It costs limited time and memory, and leads to no other server."""
 
 import json
 import os
@@ -66,15 +66,15 @@ REPLIES: Final[dict[str, Speak]] = {
 SHORT: Final = ("10-gb", "slow", "endless-head", "deep", "raw-header", "raw-keys-that-hold", "keys-of-no-text")
 MISSING: Final = frozenset({"aws_credentials_missing"})
 PLAIN_TEXTS: Final = ("metadata-token", "metadata-role")
-"""Places whose answers are no JSON."""
-# Keys that are none are only noticed by whoever is asked with them.
+"""Places whose answers are not JSON."""
+# Invalid keys fail only later, at the service that gets them.
 LATER: Final = frozenset({"aws_error", "aws_access_denied", "aws_unreachable"})
 UNUSABLE: Final = frozenset({"aws_error", "aws_unreachable"})
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a hostile server can stand: the variable that names it, what it is asked, and what its fault is called."""
+    """A place for a hostile server: the variable with its address, the codes of its fault, the request it attacks."""
 
     variable: str
     codes: frozenset[str]
@@ -96,7 +96,7 @@ PLACES: Final = {
 
 @pytest.fixture
 def elsewhere() -> Iterator[Raw]:
-    """Where nobody is to be sent."""
+    """Yield a server that must get no request."""
     with raw(says(reply(b"{}"))) as server:
         yield server
 
@@ -113,7 +113,7 @@ def _only(asked: bytes, hostile: Speak, well: Speak) -> Speak:
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """An agent that got its token from AWS once, with one of AWS's servers in a stranger's hands."""
+    """An agent that got its token from AWS once. From now on, one of AWS's servers can be hostile."""
 
     world: World
     door: Door
@@ -122,7 +122,7 @@ class Stand:
     well: Speak
 
     def suffers(self, name: str, hostile: Speak) -> set[str]:
-        """The codes of a renewal meanwhile. The login that is there stays, and the memory is what it was."""
+        """Renew against the hostile reply, and return the codes. The login stays, and the memory hardly grows."""
         self.server.speak = _only(self.place.asked, hostile, self.well)
         Path(f"/proc/{self.world.pid}/clear_refs").write_text("5")  # the peak is measured from here
         before = _memory(self.world, "VmRSS")
@@ -150,7 +150,7 @@ class Stand:
 
 
 def _keys(aws: PretendAws) -> Mapping[str, Any]:
-    """What the container endpoint gives."""
+    """Return the valid answer of the container endpoint."""
     session = aws.principals.session(ROLE, "task", aws.now().replace(year=aws.now().year + 1))
     return {
         "AccessKeyId": session.access_key_id,
@@ -184,7 +184,7 @@ def _walk(world: World, place: Place, replies: Mapping[str, Speak], more: Callab
 
 
 def _more(place: Place) -> Callable[[str], frozenset[str]]:
-    """Which codes are right beside the place's own."""
+    """Return a function: which codes a reply may cause in addition to the place's own."""
     keys = place in (PLACES["metadata-keys"], PLACES["container"])
     return lambda name: LATER if keys and name in STRANGE_KEYS else frozenset()
 
@@ -197,9 +197,9 @@ def _redirects(elsewhere: Raw) -> dict[str, Speak]:
 
 @pytest.mark.parametrize("name", PLACES)
 def test_a_hostile_server(world: World, elsewhere: Raw, name: str) -> None:
-    """What it answers costs one renewal, reported with the right code; then the login is renewed as ever.
+    """Its answer makes a renewal fail, with the right code. Later renewals work again.
 
-    A redirect is not followed: neither with the container's token, nor the metadata service's, nor a signature.
+    A redirect is not followed: not with the container's token, the metadata service's token, or a signature.
     """
     place = PLACES[name]
     short = () if name in PLAIN_TEXTS else SHORT
@@ -210,17 +210,17 @@ def test_a_hostile_server(world: World, elsewhere: Raw, name: str) -> None:
 @pytest.mark.torture
 @pytest.mark.parametrize("name", PLACES)
 def test_every_hostile_server(world: World, name: str) -> None:
-    """As above, each reply at each place."""
+    """The same, with each reply at each place."""
     place = PLACES[name]
     replies = dict(REPLIES)
-    if name in PLAIN_TEXTS:  # what is JSON elsewhere is a strange name here
+    if name in PLAIN_TEXTS:  # the answer is a name here, so JSON is only a strange name
         replies = {reply: speak for reply, speak in replies.items() if reply not in STRANGE_KEYS}
     _walk(world, place, replies, _more(place))
 
 
 @pytest.mark.parametrize("named", ["", "_FILE"])
 def test_a_container_endpoint_that_quotes(world: World, tmp_path: Path, named: str) -> None:
-    """Its refusal, with the token in it, is told without the token."""
+    """The refusal repeats the token. The status and the log do not show it."""
     given = tmp_path / "token"
     given.write_text(CONTAINER_TOKEN)
     place = PLACES["container"]
@@ -235,7 +235,7 @@ def test_a_container_endpoint_that_quotes(world: World, tmp_path: Path, named: s
 
 
 def test_a_container_token_that_is_a_fifo(world: World, tmp_path: Path) -> None:
-    """Nobody writes into it: told, and the loop turns on."""
+    """No program writes to it. A warning reports it, and the event loop is not blocked."""
     os.mkfifo(tmp_path / "token")
     world.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = "http://127.0.0.1:1/"
     world.env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] = str(tmp_path / "token")

@@ -1,4 +1,4 @@
-"""Crashes of the real agent and of its children: no core dump, which would hold passwords."""
+"""Crashes of the real agent and of its children leave no core dump, which would hold passwords."""
 
 import os
 import shutil
@@ -18,14 +18,14 @@ _AS_MUCH_AS_MAY_BE: Final = ("sh", "-c", 'ulimit -c "$(ulimit -H -c)" && exec "$
 
 @pytest.fixture(autouse=True)
 def allowed(world: World) -> Iterator[None]:
-    """Who starts the agent allows cores of any size."""
+    """Start the agent with core dumps of any size allowed."""
     world.here.before = _AS_MUCH_AS_MAY_BE
     yield
     world.here.before = ()
 
 
 def test_a_docker_that_crashes_at_a_login(world: World) -> None:
-    """Its limit is the one that also stops collectors, a dump would be empty, and there is none where it worked."""
+    """Its core limit of 1 also stops core collectors, a dump would be empty, and there is none where docker ran."""
     programs = world.home / "bin"
     programs.mkdir()
     door = world.registry("cursed")
@@ -46,12 +46,12 @@ def test_a_docker_that_crashes_at_a_login(world: World) -> None:
 
 
 def test_the_agent_itself(world: World) -> None:
-    """As the watchdog ends it, with SIGABRT: by the kernel's word no core."""
+    """The watchdog ends it with SIGABRT. The kernel reports that it dumped no core."""
     world.start()
     world.nothing_stopped()
     world.agent.watch_no_longer()
     os.kill(world.pid, signal.SIGABRT)
-    # Waited for without being reaped, since the agent's own rig wants to do that.
+    # Wait without reaping the process, because the agent's rig does that.
     ended = until("its end", lambda: os.waitid(os.P_PID, world.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
     assert ended is not None
     assert (ended.si_code, ended.si_status) == (os.CLD_KILLED, signal.SIGABRT)
@@ -59,5 +59,5 @@ def test_the_agent_itself(world: World) -> None:
 
 
 def _cores() -> set[str]:
-    """Where children work there is nothing of theirs; `core` or, with kernel.core_uses_pid, `core.PID`."""
+    """Return the core files in `/`, where the children run: `core` or, with kernel.core_uses_pid, `core.PID`."""
     return {path.name for path in Path("/").glob("core*")}

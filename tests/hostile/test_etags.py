@@ -1,4 +1,4 @@
-"""A control plane's word about the version of its answer: outside text that is to be sent back."""
+"""A control plane's ETag: text from outside that the agent sends back."""
 
 import json
 import socket
@@ -15,7 +15,7 @@ _LONG = b'"' + b"a" * 7000 + b'"'
 
 
 class Plane:
-    """Answers each request with the same headers, and keeps what it was asked."""
+    """Answers each request with the same headers, and keeps the requests."""
 
     def __init__(self) -> None:
         self.etag = b""
@@ -47,7 +47,7 @@ def plane() -> Iterator[Plane]:
 
 @pytest.mark.parametrize("etag", [b'"a\x01b"', b'"a\xffb"', _LONG, b'"\x1b[2J"', b"\xe2\x80\xae"])
 def test_an_etag_that_no_request_can_carry(world: World, plane: Plane, etag: bytes) -> None:
-    """It is let go: the agent lives, polls on, and takes each answer as a whole."""
+    """It is dropped. The agent goes on polling, and asks for each answer as a whole."""
     plane.etag = etag
     world.start({"secrets": {"url": plane.url, "poll_interval_s": 0.1}})
     until("several polls", lambda: len(plane.asked) > 5)
@@ -57,7 +57,7 @@ def test_an_etag_that_no_request_can_carry(world: World, plane: Plane, etag: byt
 
 
 def test_an_etag_like_any_other(world: World, plane: Plane) -> None:
-    """It is sent back as it came."""
+    """It is sent back unchanged."""
     plane.etag = b'W/"2026 / 42"'
     world.start({"secrets": {"url": plane.url, "poll_interval_s": 0.1}})
     until("several polls", lambda: len(plane.asked) > 5)

@@ -166,7 +166,7 @@ def test_a_settings_file_that_hangs_at_the_start(world: World, hanging: HangingD
 
 
 def test_an_agent_whose_settings_file_hangs_ends_when_it_is_told(world: World, hanging: HangingDirectory) -> None:
-    """And the commands end by themselves."""
+    """The commands end by themselves, too."""
     agent = world.prepare()
     hang_settings(world, hanging)
     assert agent.command("check-config", "--config", str(world.settings_file)).returncode == 78

@@ -1,4 +1,4 @@
-"""An administrator asks somebody else's agent, by `--user` or `--socket`: it may answer anything."""
+"""An administrator asks another user's agent, by `--user` or `--socket`. That agent may answer anything."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ AGENT: Final = [sys.executable, "-m", "agent"]
 
 @pytest.fixture
 def impostor(tmp_path: Path) -> Iterator[Path]:
-    """Its socket; what it answers is in the file `answer`."""
+    """Yield the socket of an impostor. It answers with the content of the file `answer`."""
     path = tmp_path / "agent.sock"
     with closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(str(path))
@@ -57,7 +57,7 @@ ANSWERS: Final = {
 def test_another_users_agent_writes_to_no_terminal(
     impostor: Path, tmp_path: Path, command: tuple[str, ...], answer: str
 ) -> None:
-    """Whatever it answers, nothing of it moves a cursor; JSON stays the same document."""
+    """No answer moves a cursor. JSON stays the same document."""
     (tmp_path / "answer").write_bytes(ANSWERS[answer])
     done = subprocess.run(
         [*AGENT, *command, "--socket", str(impostor)], check=False, capture_output=True, text=True, timeout=30

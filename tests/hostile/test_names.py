@@ -1,4 +1,4 @@
-"""Secrets, files, programs and settings whose texts mean harm."""
+"""Secrets, files, programs and settings with hostile texts."""
 
 import json
 import os
@@ -30,7 +30,7 @@ HOSTILE: Final = {
 
 
 def _secrets(hostname: str) -> list[dict[str, Any]]:
-    """Each hostile text in each field, one at a time; those that are still a secret are for `hostname`."""
+    """Return secrets with each hostile text in each field, one at a time. The valid ones are for `hostname`."""
     right = {"name": "fine-name", "hostname": hostname, "scope": "organization", **LOGIN}
     fields = ("name", "hostname", "username", "password", "scope", "kind", "region", "role_arn", "external_id")
     secrets = [{**right, field: text} for field in fields for text in HOSTILE.values()]
@@ -41,7 +41,7 @@ def _secrets(hostname: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_hostile_texts_in_every_field(world: World, screens: Screens, style: str) -> None:
-    """From files, the environment and the control plane: the good ones log in, and nothing is shown raw."""
+    """They come from files, the environment and the control plane. Valid ones log in, and nothing is shown raw."""
     door = world.registry("beside")
     for number, secret in enumerate(_secrets(door.hostname)):
         (world.agent.secrets / f"hostile-{number:03}.json").write_text(json.dumps(secret))
@@ -67,7 +67,7 @@ def test_hostile_texts_in_every_field(world: World, screens: Screens, style: str
 
 
 def test_user_names_that_are_used(world: World) -> None:
-    """What a registry may well take: the CLI gets it as one argument, and each costs only its own registry."""
+    """A registry may accept such names. The CLI gets each as one argument, and each affects only its own registry."""
     names = [text for name, text in HOSTILE.items() if name not in ("escapes", "lines", "half")]
     names += ["\x9b31m\u202elive\u2028line", "x" * 60_000, "\U0001f600" * 60_000]
     doors = [
@@ -80,7 +80,7 @@ def test_user_names_that_are_used(world: World) -> None:
 
 
 def test_texts_of_the_machine(world: World) -> None:
-    """The environment's name, a settings file's keys, a directory on PATH: shown, but never raw."""
+    """The environment's name, the keys of a settings file and a directory on PATH are shown, but never raw."""
     programs = world.home / ATTACK.replace("\0", "").replace("/", "")
     programs.mkdir()
     (programs / "docker").symlink_to("/usr/bin/docker")

@@ -38,7 +38,7 @@ def _leftovers(*directories: Path) -> list[str]:
 
 
 def test_a_hard_link_to_another_file(world: World) -> None:
-    """The other name keeps what it held: the login goes into a file of its own."""
+    """The other name keeps its content. The login goes into a new file, with a copy of that content."""
     victim = _victim(world.home, mode=0o644)
     config = world.agent.docker / "config.json"
     os.link(victim, config)
@@ -50,7 +50,7 @@ def test_a_hard_link_to_another_file(world: World) -> None:
 
 
 def test_a_dangling_link(world: World) -> None:
-    """The file that it promises is made, for its user alone, and the link stays one."""
+    """Its target is created with mode 0600, and the link stays a link."""
     target = world.home / "elsewhere.json"
     (world.agent.docker / "config.json").symlink_to(target)
     world.start()
@@ -62,11 +62,11 @@ def test_a_dangling_link(world: World) -> None:
 
 @pytest.mark.parametrize("mode", [0o666, 0o600])
 def test_a_link_to_somebody_elses_file(world: World, stranger: Path, mode: int) -> None:
-    """They get nothing, neither in their file nor beside it, though everybody may write there; it is said."""
+    """The login goes neither into that file nor next to it, even if everybody may write there. A warning reports it."""
     victim = _victim(stranger, STRANGER, mode)
     (world.agent.docker / "config.json").symlink_to(victim)
     world.start()
-    # Without a login that works there is no good one here; the fixture is told so.
+    # No login works here, so the fixture must expect `good` in another state.
     world.good_state = "retrying"
     world.raised("config_unwritable", world.good.hostname)
     assert victim.read_bytes() == VICTIM
@@ -78,7 +78,7 @@ def test_a_link_to_somebody_elses_file(world: World, stranger: Path, mode: int) 
 
 
 def test_a_loop_of_links(world: World) -> None:
-    """It is said, and ends with the loop."""
+    """A warning reports it, and clears when the loop is gone."""
     config = world.agent.docker / "config.json"
     config.symlink_to("other.json")
     (world.agent.docker / "other.json").symlink_to("config.json")
@@ -91,7 +91,7 @@ def test_a_loop_of_links(world: World) -> None:
 
 
 def test_a_directory_that_is_a_link(world: World) -> None:
-    """To a directory of the user's own it is followed."""
+    """A link to another directory of the same user is followed."""
     elsewhere = world.home / "elsewhere"
     world.agent.docker.rename(elsewhere)
     world.agent.docker.symlink_to(elsewhere)
@@ -102,7 +102,7 @@ def test_a_directory_that_is_a_link(world: World) -> None:
 
 
 def test_a_directory_that_is_a_link_to_a_strangers(world: World, stranger: Path) -> None:
-    """They own the directory, but can read nothing of what lies in it."""
+    """The stranger owns the directory, but can read no file in it."""
     world.agent.docker.rmdir()
     world.agent.docker.symlink_to(stranger)
     world.start()
@@ -130,7 +130,7 @@ def _directory(_victim: Path, name: Path) -> None:
 
 @pytest.mark.parametrize("plant", [_link, _hard_link, _pipe, _directory])
 def test_names_that_the_agent_uses(world: World, plant: Callable[[Path, Path], None]) -> None:
-    """Planted where its temporary files and its state would be: what they lead to is not touched, and logins work."""
+    """Its temporary files and its state are planted. The files that they lead to stay unchanged, and logins work."""
     victim = _victim(world.home)
     for name in (world.agent.docker / LEFTOVER, world.agent.state / "state.json", world.agent.state / "state.json.new"):
         plant(victim, name)

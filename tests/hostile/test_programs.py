@@ -1,4 +1,4 @@
-"""Programs that others put where the agent looks for its own."""
+"""Programs that other users put where the agent looks for its own."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def _traps(directory: Path, marker: Path) -> Path:
 
 
 def test_directories_that_others_can_write_to(world: World, stranger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On PATH before the right ones: of theirs, writable for all or for a group, empty or relative. None is run."""
+    """They are first on PATH: foreign, writable for all or for a group, empty or relative. No program there runs."""
     marker = world.home / "trapped"
     theirs = _traps(stranger / "bin", marker)
     for path in (theirs, *theirs.iterdir()):
@@ -40,7 +40,7 @@ def test_directories_that_others_can_write_to(world: World, stranger: Path, monk
     for_all, group = _traps(world.home / "for-all", marker), _traps(world.home / "group", marker)
     for_all.chmod(0o1777)
     group.chmod(0o775)
-    os.chown(group, 0, 1)  # `daemon`, which has a member of its own
+    os.chown(group, 0, 1)  # `daemon`, a group with a member
     inside = _traps(world.home / "relative", marker)
     by_link = world.home / "link"
     by_link.symlink_to(theirs)
@@ -61,7 +61,7 @@ def test_directories_that_others_can_write_to(world: World, stranger: Path, monk
 
 
 def test_a_directory_in_one_that_others_can_write_to(tmp_path: Path) -> None:
-    """They could put another in its place after the look; where the sticky bit keeps them from that, it is used."""
+    """Others could replace it after the check, so it is not used. With the sticky bit they cannot, and it is used."""
     directory = tmp_path / "shared" / "bin"
     directory.mkdir(parents=True)
     script(directory / "docker", "true")
@@ -76,7 +76,7 @@ def test_a_directory_in_one_that_others_can_write_to(tmp_path: Path) -> None:
 
 
 def test_programs_that_talk_to_the_screen(world: World) -> None:
-    """What docker, aws and a helper print is shown without what moves a cursor or forges a line."""
+    """The output of docker, aws and a helper is shown without characters that move a cursor or forge a line."""
     programs = world.home / "bin"
     programs.mkdir()
     raw = programs / "raw"
@@ -97,7 +97,7 @@ def test_programs_that_talk_to_the_screen(world: World) -> None:
 
 
 def test_a_helper_that_is_no_name(world: World) -> None:
-    """Docker's configuration may name anything: nothing outside of PATH is run by it."""
+    """Docker's configuration may name anything, but nothing outside PATH runs."""
     marker = world.home / "trapped"
     _traps(world.home / "docker-credential-x", marker)
     doors = [world.registry(f"helped-{number}") for number in range(3)]
@@ -111,7 +111,7 @@ def test_a_helper_that_is_no_name(world: World) -> None:
 
 
 def test_a_program_that_never_ends_its_output(world: World) -> None:
-    """A docker that prints without end, and leaves a grandchild with its pipes: cut at the deadline, and forgotten."""
+    """Docker prints without end, or leaves a grandchild with its pipes. The agent stops waiting, and reports it."""
     programs = world.home / "bin"
     programs.mkdir()
     flood, holder = world.registry("flood"), world.registry("holder")
@@ -143,7 +143,7 @@ COMMANDS: Final = {
 
 @pytest.mark.parametrize("names", some(COMMANDS, "endless", "flood", "grandchild", "escapes", "raw-stderr"))
 def test_a_hostile_identity_command(world: World, names: Sequence[str]) -> None:
-    """It costs the registries that need it, for as long as a call may take, and no other."""
+    """It affects only the registries that need it, and only for as long as a call may take."""
     door = world.ecr(world.aws(), role_arn="arn:aws:iam::210987654321:role/pull")
     command, runs = world.home / "identity", world.home / "runs"
     for number, name in enumerate(names):

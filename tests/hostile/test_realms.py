@@ -1,4 +1,4 @@
-"""A registry whose challenge points to the machine's own metadata service, at its real address."""
+"""A registry's challenge points to the machine's own metadata service, at its real address."""
 
 import base64
 import sys
@@ -29,7 +29,7 @@ REALMS: Final = (
     "https://2852039166/",  # the same address as one number
     f"https://{BY_NAME}/{_PATH}",
 )
-# The agent's own look with a login in hand; its arguments are host name, user name and password.
+# The agent's own probe, with a login. Arguments: host name, user name, password.
 _LOOK: Final = """
 import asyncio, sys
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ print(seen.status, seen.fault)
 
 
 class Everybody:
-    """The registry, and the metadata service with a certificate that is trusted, by the `Host` that they are asked."""
+    """The handlers of the hostile registry, the metadata service (it keeps its requests), and the good registry."""
 
     def __init__(self) -> None:
         self.realm = ""
@@ -66,7 +66,7 @@ class Everybody:
         return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="good"'})
 
     def by(self, client: str) -> list[str | None]:
-        """What those asked the metadata service with whose User-Agent names `client`: their Authorization."""
+        """Return the Authorization of each request to the metadata service whose User-Agent names `client`."""
         asked = (r for r in self.at_metadata if client.lower() in r.headers.get("User-Agent", "").lower())
         return [request.headers.get("Authorization") for request in asked]
 
@@ -96,7 +96,7 @@ def everybody(machine: Machine) -> Iterator[Everybody]:
 
 @pytest.mark.parametrize("realm", REALMS)
 def test_the_agents_own_look_does_not_go_there(machine: Machine, everybody: Everybody, realm: str) -> None:
-    """Not even over a TLS that would be trusted, by number, or by a name: it is not asked, and gets no password."""
+    """The service gets no request, and so no password: not even over trusted TLS, by number, or by a name."""
     everybody.realm = realm
     env = environment(**machine.trust)
     done = machine.namespace.run(sys.executable, "-c", _LOOK, REGISTRY, *LOGIN.values(), env=env)
@@ -106,7 +106,7 @@ def test_the_agents_own_look_does_not_go_there(machine: Machine, everybody: Ever
 
 @pytest.mark.parametrize("host", [GOOD, f"{GOOD}:443"])
 def test_the_look_goes_to_an_honest_realm(machine: Machine, everybody: Everybody, host: str) -> None:
-    """As ever: with the password, over TLS."""
+    """It sends the password there, over TLS."""
     everybody.realm = f"https://{host}/token"
     env = environment(**machine.trust)
     done = machine.namespace.run(sys.executable, "-c", _LOOK, REGISTRY, *LOGIN.values(), env=env)
@@ -114,9 +114,9 @@ def test_the_look_goes_to_an_honest_realm(machine: Machine, everybody: Everybody
 
 
 def test_the_agent_leaves_it_to_docker(machine: Machine, everybody: Everybody, tmp_path: Path) -> None:
-    """Docker itself asks whatever realm a registry names, with the password: a login there is the person's choice.
+    """Docker asks any realm that a registry names, with the password: the user chose to log in there.
 
-    The agent adds nothing to it, shows none of the answer as its own finding's secret, and the others go on.
+    The agent itself sends nothing to the realm. The other logins go on.
     """
     everybody.realm = REALMS[0]
     agent = Agent(machine.namespace, tmp_path / "home", {"status": {"listen": ""}}, machine.trust)

@@ -1,4 +1,4 @@
-"""What a hostile reader found between the parts: races, borders and umasks, each with the promise that it broke."""
+"""Findings of a hostile review between the components: races, limits, umasks. Each test states the broken promise."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ def log_lines(scrubber: Scrubber, **fields: object) -> list[str]:
 
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_a_file_name_of_several_lines(world: World, screens: Screens, style: str) -> None:
-    """A good secret in a file with a hostile name is used; its name reaches no log raw, and forges no line."""
+    """A valid secret in a file with a hostile name is used. The name reaches no log raw, and forges no line."""
     door = world.registry("beside")
     (world.agent.secrets / "beside.json").unlink()
     secret = {"name": "beside", "hostname": door.hostname, **LOGIN}
@@ -55,7 +55,7 @@ def test_a_file_name_of_several_lines(world: World, screens: Screens, style: str
 
 
 def test_a_traceback_obeys_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    """A fault of the agent's own may quote anything; its lines stay lines, and move no cursor."""
+    """An error of the agent may quote anything. Its lines stay lines, and move no cursor."""
     log = Log("info", "console", str, {})
     try:
         raise ValueError(f"one {ESCAPES}\ntwo")  # noqa: TRY301 - where it comes from is not the point
@@ -70,7 +70,7 @@ def test_a_traceback_obeys_no_terminal(capfd: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("password", [",", '": "', '"}', "event", '", "level": "'])
 def test_a_password_of_punctuation_leaves_json_whole(password: str) -> None:
-    """Masking takes the secret out of texts, and never the line apart that they stand in."""
+    """Masking removes the secret from texts, but never breaks the JSON line around them."""
     scrubber = Scrubber()
     scrubber.protect([password])
     (line,) = log_lines(scrubber, added=["one", "two"], message=f"it said {password} and no more")
@@ -81,7 +81,7 @@ def test_a_password_of_punctuation_leaves_json_whole(password: str) -> None:
 
 @pytest.mark.parametrize("character", ["d", "é", "\\", "\U0001f600"])
 def test_a_line_too_long_for_the_journal_is_cut_inside_its_fields(character: str) -> None:
-    """The journal cuts at 48 KB; what is cut before is still one JSON object, and says which event it was."""
+    """The journal cuts lines at 48 KB. The agent cuts earlier, so the line is still a JSON object with its event."""
     names = [f"/{character * 900}/{number}.json#team" for number in range(50)]
     (line,) = log_lines(Scrubber(), added=names, removed=names, changed=[])
     said = json.loads(line)
@@ -91,7 +91,7 @@ def test_a_line_too_long_for_the_journal_is_cut_inside_its_fields(character: str
 
 
 async def test_a_secret_that_comes_and_goes_while_its_logout_hangs() -> None:
-    """Two logouts of one registry may be under way; the one that ends last finds nothing to do, and ends nobody."""
+    """Two logouts of one registry may run at once. The last one finds nothing to do, and does not stop the service."""
     stage = Stage()
     stage.settings.removed("logout")
     answers, turns, taken_out = asyncio.Event(), asyncio.Lock(), stage.reconciler.remove
@@ -145,7 +145,7 @@ class HangingPath:
 
 
 async def test_a_path_that_hangs_is_told_and_costs_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first pass goes on, the status says why, and all is well when the file system answers again."""
+    """The first pass goes on, and a warning names PATH. It clears when the file system answers again."""
     monkeypatch.setattr(tools_service, "_SEARCH_S", 0.05)
     probes, clock = HangingPath(), FakeClock()
     board = Board(process(), clock.now, FakeLog())
@@ -170,7 +170,7 @@ async def test_a_path_that_hangs_is_told_and_costs_two_threads(monkeypatch: pyte
 async def test_podmans_files_on_a_dead_file_system_stop_no_login(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are left out, however many ask; once they answer, their change is seen."""
+    """All readers skip them. Once they answer, the change is noticed."""
     monkeypatch.setattr(podman_auth, "_DEADLINE_S", 0.05)
     file = tmp_path / "auth.json"
     file.write_text('{"auths": {"ghcr.io": {"auth": "Ym9iOnB3"}}}')
@@ -197,8 +197,8 @@ async def test_podmans_files_on_a_dead_file_system_stop_no_login(
 
 
 def test_the_sockets_own_directory_lets_its_group_in(tmp_path: Path) -> None:
-    """The socket's mode and group say who may ask; a directory that the agent made closes nobody out."""
-    umask = os.umask(0o077)  # as the agent's own
+    """The socket's mode and group decide who may connect. A directory that the agent made shuts nobody out."""
+    umask = os.umask(0o077)  # the agent's own umask
     try:
         with closing(bind_unix(tmp_path / "run" / "agent.sock")):
             made = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("run", "run/agent.sock")]

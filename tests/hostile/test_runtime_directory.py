@@ -1,4 +1,4 @@
-"""Others on the machine who can write to the runtime directory, as to /tmp."""
+"""Other users of the machine can write to the runtime directory, as to /tmp."""
 
 import contextlib
 import os
@@ -45,7 +45,7 @@ def _pipe(_stranger: Path, name: Path) -> None:
 
 
 class Thief:
-    """Owns a directory, and puts one of its own in the place of each that somebody makes there."""
+    """Watches a directory, notes every entry, and replaces it with a directory of its own."""
 
     def __init__(self, directory: Path) -> None:
         self.loot: set[str] = set()
@@ -71,7 +71,7 @@ class Thief:
 
 @pytest.fixture
 def shared(world: World) -> Path:
-    """The runtime directory as /tmp is, or an image's, where a tmpfs is mounted for any user."""
+    """Return the runtime directory, with the mode of /tmp or of a tmpfs that an image mounts for any user."""
     world.agent.runtime.chmod(0o1777)
     os.chown(world.agent.runtime, STRANGER + 1, STRANGER + 1)
     return world.agent.runtime
@@ -79,7 +79,7 @@ def shared(world: World) -> Path:
 
 @pytest.mark.parametrize("plant", [_link, _theirs, _file, _pipe])
 def test_a_planted_place_for_logins(world: World, shared: Path, stranger: Path, plant: Plant) -> None:
-    """No login runs in it, where a stranger could take it; logins run all the same, and leave nothing."""
+    """No login runs in it, where a stranger could steal it. Logins still work, and leave no password behind."""
     name = shared / "logins"
     plant(stranger, name)
     thief = Thief(stranger if plant is _link else name)
@@ -126,7 +126,7 @@ def _close_sockets() -> Iterator[None]:
 @pytest.mark.usefixtures("_close_sockets")
 @pytest.mark.parametrize("plant", [pytest.param(_link, marks=pytest.mark.torture), _alive])
 def test_a_planted_status_socket(world: World, shared: Path, stranger: Path, plant: Plant) -> None:
-    """It is neither followed nor removed; the logins go on, TCP tells of it, and the socket opens when it has gone."""
+    """It is neither followed nor removed. Logins go on, TCP shows the warning, and the socket opens once it is gone."""
     name = shared / "agent.sock"
     plant(stranger, name)
     found = name.lstat()

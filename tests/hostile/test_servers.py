@@ -1,4 +1,4 @@
-"""A control plane, a registry, a dashboard and an AWS that mean harm: they get nothing more, and stop nothing."""
+"""A hostile control plane, registry, dashboard and AWS: they gain nothing, and stop nothing."""
 
 import base64
 import gzip
@@ -23,19 +23,19 @@ pytestmark = pytest.mark.usefixtures("screens")
 TOKEN: Final = "bearer-token-of-the-agent"
 MOST_MEMORY: Final = 250 << 20
 _A = ATTACK.encode().replace(b"\0", b"").replace(b"\x1b", b"\x1b")
-# What no HTTP header may hold is left out where the answer is to be taken as HTTP at all.
+# Without the characters that no HTTP header may have, for answers that must still count as HTTP.
 QUIET: Final = ATTACK.translate(dict.fromkeys([*range(32), 127])).encode()
 
 
 @pytest.fixture
 def metadata() -> Iterator[Raw]:
-    """In the place of 169.254.169.254: whoever is asked here was asked by mistake."""
+    """Yield a server instead of 169.254.169.254. It must get no request."""
     with raw(says(reply(b'{"secrets": []}'))) as server:
         yield server
 
 
 def _bomb() -> bytes:
-    """100 MB of a secret's spaces in 100 KB."""
+    """Return 100 MB of spaces, compressed to 100 KB."""
     packer = zlib.compressobj(9, wbits=31)
     return b"".join([*(packer.compress(b" " * (1 << 20)) for _ in range(100)), packer.flush()])
 
@@ -67,13 +67,13 @@ HOSTILE_REPLIES: Final[dict[str, Speak]] = {
 
 
 def some(names: Iterable[str], *short: str) -> list[ParameterSet]:
-    """The `short` ones, one after the other to one agent; and in the long form all others in the same way."""
+    """Return two parameters: the `short` names for one agent, in turn, and all other names, for the long run."""
     others = tuple(name for name in names if name not in short)
     return [pytest.param(short, id="short"), pytest.param(others, id="others", marks=pytest.mark.torture)]
 
 
 def _taken_away(world: World, name: str) -> bytes:
-    """A secret as a file holds it, which is not given to the agent that way."""
+    """Remove the file of a secret from the agent, and return its content."""
     file = world.agent.secrets / f"{name}.json"
     secret = file.read_bytes()
     file.unlink()
@@ -88,7 +88,7 @@ def _codes(status: Status) -> set[str]:
     "names", some(HOSTILE_REPLIES, "10-gb", "zip-bomb", "header-bomb", "no-http", "raw-status", "many")
 )
 def test_a_hostile_control_plane(world: World, names: Sequence[str]) -> None:
-    """Reported, bounded in memory, and asked again: once it is well its new secrets are used."""
+    """It is reported, costs limited memory, and is asked again. Once it answers correctly, its new secrets are used."""
     faults = {"secrets_unavailable", "secret_invalid"}
     doors = {name: world.registry(name) for name in names}
     waiting = {name: _taken_away(world, name) for name in names}
@@ -110,7 +110,7 @@ def test_a_hostile_control_plane(world: World, names: Sequence[str]) -> None:
     "status", ["302", *(pytest.param(each, marks=pytest.mark.torture) for each in ("301", "303", "307", "308"))]
 )
 def test_redirects_to_the_metadata_service(world: World, metadata: Raw, status: str) -> None:
-    """Neither the control plane nor the dashboard can send the agent, or its tokens, elsewhere; no cookie is kept."""
+    """Neither the control plane nor the dashboard can send the agent, or its tokens, elsewhere. No cookie is kept."""
     token = world.home / "token"
     token.write_text(TOKEN)
     there = [b"Location: %s/latest/" % metadata.url.encode(), b"Set-Cookie: a=b", b"Refresh: 0; url=/x", b"Link: </y>"]
@@ -140,7 +140,7 @@ ETAGS: Final = {
 
 @pytest.mark.parametrize("names", some(ETAGS, "binary", "escapes", "long"))
 def test_a_hostile_etag(world: World, names: Sequence[str]) -> None:
-    """Whatever it is, the next answer is asked for and used."""
+    """After any ETag, the next answer is still requested and used."""
     doors = {name: world.registry(name) for name in names}
     waiting = {name: _taken_away(world, name) for name in names}
     given: list[bytes] = []
@@ -154,7 +154,7 @@ def test_a_hostile_etag(world: World, names: Sequence[str]) -> None:
 
 
 def _say(plane: Raw, document: bytes, etag: bytes) -> None:
-    """Answer so from now on, and wait until an answer has been taken."""
+    """Answer like this from now on, and wait until the agent has taken such an answer."""
     before = len(plane.requests)
     plane.speak = says(reply(document, b"ETag: " + etag))
     until("two requests", lambda: len(plane.requests) > before + 1)
@@ -165,7 +165,7 @@ def _challenge(realm: str) -> bytes:
 
 
 def test_hostile_registries(world: World, metadata: Raw) -> None:
-    """Realms that point inside, floods, bombs and raw texts, all at once: each fails alone, and tells no password."""
+    """Internal realms, floods, bombs and raw texts, all at once: each fails alone, and no password goes there."""
     refused = b"401 Unauthorized"
     password = base64.b64encode(b":".join(value.encode() for value in LOGIN.values()))
     answers: dict[str, Speak] = {
@@ -191,7 +191,7 @@ def test_hostile_registries(world: World, metadata: Raw) -> None:
         def all_told(status: dict[str, list[dict[str, str]]]) -> bool:
             return hostnames <= {warning["subject"] for warning in status["warnings"]}
 
-        # A few take any password: what they say is not HTTP's affair.
+        # Some replies begin with 200, so docker may take any password as correct.
         world.agent.wait_for("the first pass", lambda s: s["phase"] == "running")
         states = {row["hostname"]: row["state"] for row in world.agent.status()["registries"]}
         assert all_told(world.agent.status()) or set(states.values()) <= {"logged_in", "retrying", "rejected"}
@@ -207,14 +207,14 @@ DASHBOARD: Final = ("10-gb", "raw-status", "raw-reason", "no-http", "header-bomb
 
 @pytest.mark.parametrize("names", some(DASHBOARD, "10-gb", "no-http", "header-bomb"))
 def test_a_hostile_dashboard(world: World, names: Sequence[str]) -> None:
-    """What it answers reaches no screen; once it takes the status, the notice goes."""
+    """Its answers reach no screen raw. Once it accepts the status, the notice clears."""
     with raw(says(reply(b"", status=b"204 Taken"))) as server:
         world.start({"report": {"url": server.url, "interval_s": 1}})
         for name in names:
             before = len(server.requests)
             server.speak = HOSTILE_REPLIES[name]
-            until(f"two pushes to {name}", lambda before=before: len(server.requests) > before + 1)  # type: ignore[misc] # its default is its argument
-            if name not in ("zip-bomb", "10-gb", "raw-status"):  # which begin with 200
+            until(f"two pushes to {name}", lambda before=before: len(server.requests) > before + 1)  # type: ignore[misc] # binds the loop variable
+            if name not in ("zip-bomb", "10-gb", "raw-status"):  # these begin with 200
                 world.raised("report_failed", server.url)
             server.speak = says(reply(b"", status=b"204 Taken"))
             world.agent.wait_for(f"the end of {name}", lambda s: "report_failed" not in _codes(s))
@@ -263,11 +263,11 @@ AWS_REPLIES: Final[dict[str, Speak]] = {
 @pytest.mark.parametrize("role", [False, True], ids=["ecr", "sts"])
 @pytest.mark.parametrize(
     "names",
-    # An agent of its own: each of these answers costs it 100 MB, which it has for a while.
+    # "laughs" gets its own agent: each such answer takes 100 MB, which the agent keeps for a while.
     [("laughs",), *some([name for name in AWS_REPLIES if name != "laughs"], "10-gb", "entity", "raw-xml", "raw-json")],
 )
 def test_a_hostile_aws(world: World, names: Sequence[str], *, role: bool) -> None:
-    """Its garbage is one code or another about that registry alone, bounded in memory."""
+    """Its garbage causes some warning for that registry alone, and costs limited memory."""
     aws = world.aws()
     door = world.ecr(aws, **({"role_arn": "arn:aws:iam::210987654321:role/pull"} if role else {}))
     with raw(AWS_REPLIES[names[0]]) as server:
@@ -276,8 +276,8 @@ def test_a_hostile_aws(world: World, names: Sequence[str], *, role: bool) -> Non
         for name in names:
             before = len(server.requests)
             server.speak = AWS_REPLIES[name]
-            if name != names[0]:  # whose fault is there only after its answer
-                until(f"two requests for {name}", lambda before=before: len(server.requests) > before + 1)  # type: ignore[misc] # its default is its argument
+            if name != names[0]:  # the first fault can come only after the answer
+                until(f"two requests for {name}", lambda before=before: len(server.requests) > before + 1)  # type: ignore[misc] # binds the loop variable
             world.agent.wait_for("its fault", lambda s: door.hostname in {w["subject"] for w in s["warnings"]})
             assert "root:" not in json.dumps(world.agent.status()), name
             assert _used(world) < MOST_MEMORY, name

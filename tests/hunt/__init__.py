@@ -1,1 +1,1 @@
-"""Canaries, and the hunt for them in everything that the agent says, starts and leaves behind."""
+"""Canaries, and the search for them in everything that the agent shows, starts and leaves behind."""

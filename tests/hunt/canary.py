@@ -1,4 +1,4 @@
-"""Secrets that are like no other text, and how a piece of one is found in whatever form it was written down."""
+"""Secrets that resemble no other text, and the search for pieces of them in any notation."""
 
 import base64
 import html
@@ -19,13 +19,13 @@ _PIECE: Final = 8
 _STEP: Final = 3
 _SHARED: Final = 5
 CUT: Final = 12
-"""So many characters of a secret stand before the border at which its text may be cut."""
+"""Number of characters of a secret before the limit at which its text may be cut."""
 SPECIAL: Final = '+/"ü&%'
 
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """`value` has two long plain runs around what every notation escapes in another way."""
+    """`value` has two long plain runs around characters that each notation escapes differently."""
 
     name: str
     value: str
@@ -36,7 +36,7 @@ class Canary:
         return cls(name, begin + special.join(halves))
 
     def pieces(self) -> frozenset[bytes]:
-        """Of any run of 10 characters of it, plain or in base64 at any alignment, one of these is a part."""
+        """Return pieces so that any 10 characters in a row, plain or in base64 at any alignment, contain one."""
         raw = self.value.encode()
         runs = [run.encode() for run in re.findall(r"[A-Za-z0-9]{8,}", self.value)]
         for shift in range(3):
@@ -47,7 +47,7 @@ class Canary:
 
 
 def _is_shared(piece: bytes) -> bool:
-    """Whether most of it is the base64 of what stands in the middle of every canary."""
+    """Return whether most of the piece is base64 of the middle that all canaries share."""
     middle = SPECIAL.encode()
     shared = [base64.b64encode(bytes(shift) + middle)[(shift * 8 + 5) // 6 :] for shift in range(3)]
     shared += [form.translate(bytes.maketrans(b"+/", b"-_")) for form in shared]
@@ -59,7 +59,7 @@ def _starts(length: int) -> set[int]:
 
 
 class Hunt:
-    """Looks for canaries; what it finds is told by the canary's name and the place, with what stands around it."""
+    """Searches for canaries. A finding has the canary's name, the place, and the text around it."""
 
     def __init__(self, canaries: Iterable[Canary]) -> None:
         self._names: Final = {_number(piece): canary.name for canary in canaries for piece in canary.pieces()}
@@ -81,13 +81,13 @@ def _piece(number: int) -> bytes:
 
 
 def _numbers(content: bytes) -> Iterator[int]:
-    """Each piece of `content` as a number. A file can have many megabytes, and numbers are read in C."""
+    """Yield each piece of `content` as a number. A file can have many megabytes, and `array` reads numbers in C."""
     ends = (len(content) - (len(content) - start) % _PIECE for start in range(_PIECE))
     return chain.from_iterable(array("Q", content[start:end]) for start, end in enumerate(ends))
 
 
 def _each_once(places: Mapping[str, bytes]) -> dict[str, bytes]:
-    """All children have the same environment: what is in one of them is told once."""
+    """Keep one place for each content. All children have the same environment, so it is reported once."""
     return {place: content for content, place in {content: place for place, content in places.items()}.items()}
 
 
@@ -97,7 +97,7 @@ def _around(content: bytes, piece: bytes) -> bytes:
 
 
 def nasty_texts(canary: Canary, user: str) -> dict[str, str]:
-    """What a program or server may say that repeats a secret: in each notation, and cut wherever texts are cut."""
+    """Return texts of a program or server that repeat a secret: in each notation, and at each limit for texts."""
     secret = canary.value
     texts = {
         "raw": f"wrong: {secret} is not it",
@@ -111,7 +111,7 @@ def nasty_texts(canary: Canary, user: str) -> dict[str, str]:
         "basic-url": base64.urlsafe_b64encode(f"{user}:{secret}".encode()).decode(),
         "after-dots": f"first… then… {'y' * 100} {secret} … end",
     }
-    # The figures at which this agent cuts texts, and at which it cuts them first, before what is not printable goes.
+    # The lengths to which the agent cuts texts, and those of the first cut, before it drops unprintable characters.
     for limit in (160, 200, 300, 600, 65536):
         texts[f"cut-{limit}"] = "x" * (limit - CUT) + secret
     for limit in (160, 200, 300):

@@ -1,4 +1,4 @@
-"""All that an agent says to the outside, as bytes."""
+"""Everything that an agent shows to the outside, as bytes."""
 
 import socket
 import tempfile
@@ -30,24 +30,24 @@ _COMMANDS: Final = (("status",), ("status", "--json"), ("check-config",))
 
 
 def said(agent: Agent) -> dict[str, bytes]:
-    """By outlet: the whole log, each HTTP answer with its headers, and what the commands print."""
+    """Return, by outlet, the whole log, each HTTP answer with its headers, and the output of the commands."""
     outlets = answered(agent.socket)
     for command in _COMMANDS:
         done = agent.command(*command, *(("--socket", str(agent.socket)) if command[0] == "status" else ()))
         outlets[" ".join(command)] = (done.stdout + done.stderr).encode()
-    # Last: what was asked may have been logged.
+    # Read the log last, because the requests may have been logged.
     outlets["log"] = agent.log_file.read_bytes()
     return outlets
 
 
 def answered(path: Path) -> dict[str, bytes]:
-    """Each HTTP answer with its headers, and the first event."""
+    """Return each HTTP answer with its headers, and the first event."""
     answers = {target: ask(path, target) for target in _TARGETS}
     return {**answers, "/v1/events": ask(path, "/v1/events", until=b"\n\n")}
 
 
 def printed(path: Path) -> dict[str, bytes]:
-    """What `registry-agent status` prints, for people and as JSON; run in here, since a process takes long to start."""
+    """Return what `registry-agent status` prints, as text and as JSON. It runs in this process, which is faster."""
     texts = {}
     for arguments in (["status"], ["status", "--json"]):
         with redirect_stdout(StringIO()) as out, redirect_stderr(out):
@@ -57,7 +57,7 @@ def printed(path: Path) -> dict[str, bytes]:
 
 
 def ask(path: Path, target: str, *, until: bytes | None = None) -> bytes:
-    """The whole answer, head and body; with `until` up to that in the body."""
+    """Return the whole answer, head and body. With `until`, stop when the body contains it."""
     answer = b""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_DEADLINE_S)
@@ -72,7 +72,7 @@ def ask(path: Path, target: str, *, until: bytes | None = None) -> bytes:
 
 
 def files(home: Path, without: Mapping[Path, str]) -> Iterator[tuple[Path, bytes]]:
-    """Every file below `home` with its content, but for the places where a secret may be (each with the reason)."""
+    """Yield each file below `home` with its content, except in places where a secret may be (each with the reason)."""
     for path, content in contents(home):
         if not any(path.is_relative_to(place) for place in without):
             yield path, content
@@ -82,7 +82,7 @@ class Notifications:
     """systemd's end of NOTIFY_SOCKET."""
 
     def __init__(self) -> None:
-        # The path of such a socket has room for 107 bytes.
+        # The path of a Unix socket has at most 107 bytes.
         self._directory: Final = tempfile.TemporaryDirectory()
         self.address: Final = f"{self._directory.name}/notify"
         self._socket: Final = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

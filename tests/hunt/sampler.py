@@ -1,4 +1,4 @@
-"""What other users of the machine may read of the agent's children, looked at all the time."""
+"""Records all the time what other users of the machine can read of the agent's children."""
 
 import os
 import threading
@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Final
 
 NO_CORE: Final = frozenset({b"0 0", b"1 1"})
-"""Soft and hard limits that leave no room for a core dump."""
+"""Soft and hard limits that allow no core dump."""
 _EVERY_S: Final = 0.002
 _LIMIT: Final = b"Max core file size"
 
 
 class Sampler:
-    """From its making to `stop` it reads command line, environment and limits of each descendant of `agent()`.
+    """Reads command line, environment and core limits of each descendant of `agent()`, until `stop` is called.
 
-    `agent` gives the agent's process id, None while there is none; it may be another one after a restart. Where nobody
-    starts a process a look costs a microsecond, so that what is watched is not disturbed.
+    `agent` returns the agent's process id, or None while there is none. The id may change after a restart. While no
+    process starts, a look costs a microsecond, so the agent is not disturbed.
     """
 
     def __init__(self, agent: Callable[[], int | None]) -> None:
@@ -38,7 +38,7 @@ class Sampler:
         loadavg = os.open("/proc/loadavg", os.O_RDONLY)
         newest = b""
         while not self._stopped.wait(_EVERY_S):
-            before, newest = newest, os.pread(loadavg, 128, 0).split()[-1]  # the last process or thread that was made
+            before, newest = newest, os.pread(loadavg, 128, 0).split()[-1]  # id of the newest process or thread
             agent = self._agent() if newest != before or self._looked_at else None
             if agent is None:
                 continue
@@ -49,13 +49,13 @@ class Sampler:
         os.close(loadavg)
 
     def _look_at_all(self, agent: int) -> None:
-        """A process may become another program, or not be one yet: it is looked at until it ends."""
+        """Look at each process until it ends: it may not be its program yet, or may become another one."""
         own = _read(agent, "cmdline")
         for pid, before in list(self._looked_at.items()):
             cmdline = _read(pid, "cmdline")
             if cmdline is None:
                 del self._looked_at[pid]
-            elif cmdline not in (b"", own, before):  # its own: still the agent, on its way to be the program
+            elif cmdline not in (b"", own, before):  # `own`: a fork of the agent before it starts the program
                 self._looked_at[pid] = cmdline
                 self._note(pid, cmdline)
 
@@ -68,7 +68,7 @@ class Sampler:
 
 
 def _read(pid: int, name: str) -> bytes | None:
-    """None where the process has ended, and where it is about to."""
+    """Return the file, or None if the process has ended or is about to end."""
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""The secrets by which AWS knows the agent, wherever they come from: whoever repeats one, no reader sees it."""
+"""The secrets that identify the agent to AWS, from each source. If something repeats one, no reader sees it."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ KEY_ID: Final = "AKIA" + "Z" * 16
 
 
 class Echo:
-    """In the place of ECR and STS, or of a container's endpoint: refuses, and repeats `secrets` in three notations."""
+    """Acts as ECR and STS, or as a container's endpoint. It refuses, and repeats `secrets` in three notations."""
 
     def __init__(self) -> None:
         self.secrets: list[str] = []
@@ -67,7 +67,7 @@ Prepare = Callable[[World, Echo], dict[str, object]]
 
 
 def _token_command(world: World, echo: Echo) -> dict[str, object]:
-    """It works once; then it complains about the token that it gave."""
+    """Configure a command that works once, and then complains about the token that it gave."""
     token, used = world.sources.secret("web identity", PLAIN), world.sources.directory / "used"
     echo.secrets = [token]
     command = world.sources.directory / "idp-token"
@@ -112,7 +112,7 @@ def _containers_token_file(world: World, echo: Echo) -> dict[str, object]:
     return {}
 
 
-# The code that tells of it.
+# The code of the warning that follows.
 PLACES: Final[Mapping[Prepare, str]] = {
     _token_command: "aws_identity_unavailable",
     _variables: "aws_identity_rejected",
@@ -125,7 +125,7 @@ PLACES: Final[Mapping[Prepare, str]] = {
 
 @pytest.mark.parametrize("prepare", PLACES)
 def test_who_repeats_an_identity(here: Here, tmp_path: Path, echo: Echo, prepare: Prepare) -> None:
-    """AWS, a container's endpoint and a token command quote it, plain, in JSON and in base64; it is not passed on."""
+    """AWS, a container's endpoint and a token command quote it, plain, in JSON and in base64. It is not passed on."""
     need("docker")
     with hunted(here, tmp_path / "home") as world:
         settings = prepare(world, echo)
@@ -137,7 +137,7 @@ def test_who_repeats_an_identity(here: Here, tmp_path: Path, echo: Echo, prepare
         until("the debug log of it", lambda: PLACES[prepare] in world.agent.log())
 
 
-# The agent of these has one after the other by its settings: a profile, or a file; what it asks AWS for, and the code.
+# One agent gets these in turn by its settings: the setting (a profile or a file), and the code of the warning.
 SETTINGS: Final[Mapping[str, tuple[str, str]]] = {
     "the web identity of a profile": ("profile", "aws_identity_rejected"),
     "the keys of a profile": ("profile", "aws_access_denied"),
@@ -160,7 +160,7 @@ def settled(here: Here, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 
 
 def _write_profiles(world: World, echo: Echo) -> None:
-    """The echo repeats all of their secrets, whichever is asked for."""
+    """Write the profiles. The echo repeats all of their secrets, whichever one is used."""
     token, key, session, base = (
         world.sources.file("web-identity"),
         *(world.sources.secret(name, PLAIN) for name in ("key", "session", "base key")),
@@ -179,7 +179,7 @@ def _write_profiles(world: World, echo: Echo) -> None:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_who_repeats_an_identity_of_the_settings(settled: tuple[World, Echo], name: str) -> None:
-    """The same of an identity that an agent has by its settings, which are read again while it runs."""
+    """The same holds for an identity from the settings, which the agent reads again while it runs."""
     world, _ = settled
     setting, code = SETTINGS[name]
     host = f"{name.replace(' ', '-').replace(chr(39), '')}.invalid"

@@ -1,4 +1,4 @@
-"""No secret where none may be: canaries go through logins that work and through whatever repeats them."""
+"""No secret is where none may be: canaries go through logins that work, and through everything that repeats them."""
 
 import base64
 import contextlib
@@ -25,7 +25,7 @@ from tests.rig.waiting import until
 
 KEY_ID: Final = "AKIA" + "Z" * 16
 ROLE: Final = "arn:aws:iam::210987654321:role/pull"
-NO_QUOTES: Final = "+/"  # what AWS's own secrets hold
+NO_QUOTES: Final = "+/"  # the special characters of AWS's own secrets
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def here() -> Iterator[Here]:
 
 
 class Chase:
-    """One world, its canaries, and all that was heard of it."""
+    """One world, its canaries, and everything that its outlets showed."""
 
     def __init__(self, world: World) -> None:
         self.world: Final = world
@@ -51,12 +51,12 @@ class Chase:
             directory.mkdir()
         world.env["NOTIFY_SOCKET"] = self.systemd.address
         world.env["PATH"] = f"{self.programs}:{os.environ['PATH']}"
-        # The last argument is the registry; what stands in the file of its port is what docker says about it.
+        # The last argument is the registry. If a file is named after its port, docker prints that file and fails.
         quote = f"cat {self.texts}/${{6##*:}} >&2; exit 1"
         self.wrap("docker", f'[ -n "$6" ] && [ -f {self.texts}/${{6##*:}} ] && {{ {quote}; }}')
 
     def wrap(self, name: str, *lines: str) -> None:
-        """A program in front of the real one, which writes down what everybody may see of it, then does `lines`."""
+        """Put a program in front of the real one. It records what all users can see of it, then runs `lines`."""
         record = f"cat /proc/$$/cmdline /proc/$$/environ >>{self.recorded}"
         real = shutil.which(name)
         script(self.programs / name, record, *lines, f'exec {real} "$@"' if real else "exit 1")
@@ -67,15 +67,15 @@ class Chase:
         return made.value
 
     def echoes(self, kind: str) -> Iterator[tuple[str, str, bytes]]:
-        """For each nasty text of a canary of its own: a name, the canary, the text."""
+        """Make a canary for each nasty text. Yield the name, the canary and the text."""
         for label in nasty_texts(Canary("", "x" * 30), USER):
-            # Characters that are no part of any line that is shown, and that some readers take for a line's end.
+            # Characters that are never shown, and that some readers take for the end of a line.
             canary = Canary.make(f"{kind}-{label}", *(("\u2028a\u200b\x85",) if label == "unseen" else ()))
             self.canaries.append(canary)
             yield canary.name, canary.value, nasty_texts(canary, USER)[label].encode()
 
     def listen(self) -> None:
-        """Hear all outlets now, beside what was heard before."""
+        """Read all outlets now, and keep what was read before."""
         for name, content in said(self.world.agent).items():
             self.heard[f"{name} ({len(self.heard)})"] = content
 
@@ -83,7 +83,7 @@ class Chase:
         self.sampler = Sampler(lambda: self.world.pid)
 
     def nothing_found(self, *pushes: bytes, logins: bool = True) -> None:
-        """In all that was heard, in the children, and on the disk."""
+        """Check the outlets, the children, and the disk."""
         assert self.sampler is not None
         children = self.sampler.stop()
         assert not logins or any(b"login" in content for content in children.values())
@@ -126,7 +126,7 @@ def chase(here: Here, tmp_path: Path) -> Iterator[Chase]:
 
 @pytest.mark.parametrize("style", ["json", "console"])
 def test_logins_that_work(chase: Chase, style: str) -> None:  # noqa: PLR0915 - one story, from start to logout
-    """Passwords, tokens, AWS keys, bearer tokens, environment and proxies, renewed, changed, taken out again."""
+    """Passwords, tokens, AWS keys, bearer tokens, environment and proxies are used, renewed, changed and removed."""
     world = chase.world
     password, later, bearer, pushed, tcp, web, proxy = (
         chase.canary("password"),
@@ -209,7 +209,7 @@ def test_logins_that_work(chase: Chase, style: str) -> None:  # noqa: PLR0915 - 
     finally:
         plane.close()
         board.close()
-    # A proxy's password is in the variable by which every program knows the proxy (section 3), and nowhere else.
+    # A proxy's password is in the variable that every program takes the proxy from (section 3), and nowhere else.
     assert chase.sampler is not None
     _without_proxy(chase.sampler.stop(), proxy)
     recorded = chase.recorded.read_bytes().replace(f":{proxy}@".encode(), b"")
@@ -224,7 +224,7 @@ def _without_proxy(children: dict[str, bytes], password: str) -> None:
 
 
 def test_everything_that_repeats_a_secret(chase: Chase) -> None:
-    """Registries, the CLI and credential helpers that quote the password in every notation, cut at every border."""
+    """Registries, the CLI and credential helpers quote the password in every notation, cut at every limit."""
     world = chase.world
     servers: list[Raw] = []
     hostnames: set[str] = set()
@@ -274,7 +274,7 @@ def test_everything_that_repeats_a_secret(chase: Chase) -> None:
 
 
 def test_an_aws_that_repeats_its_secrets(chase: Chase) -> None:
-    """Keys, session tokens and web identity tokens, quoted by ECR and STS in their errors."""
+    """ECR and STS quote keys, session tokens and web identity tokens in their errors."""
     world = chase.world
     key, session, web = (chase.canary(name, NO_QUOTES) for name in ("aws key", "session", "web identity"))
     (world.home / "tokens").mkdir()
@@ -313,7 +313,7 @@ def test_an_aws_that_repeats_its_secrets(chase: Chase) -> None:
 
 
 def test_servers_that_repeat_bearer_tokens(chase: Chase) -> None:
-    """The control plane and the dashboard answer with the token that they were given, where an error quotes them."""
+    """The control plane and the dashboard answer with the token that they got, in places that an error quotes."""
     world = chase.world
     (world.home / "tokens").mkdir()
     bearer = chase.canary("bearer", NO_QUOTES)
@@ -344,13 +344,13 @@ def test_servers_that_repeat_bearer_tokens(chase: Chase) -> None:
             before = len(server.requests)
             until("both asked again", lambda: len({r[:4] for r in server.requests[before:]}) == 2)  # noqa: B023 - waited for here
             chase.listen()
-        chase.nothing_found(logins=False)  # the login was over before anybody looked
+        chase.nothing_found(logins=False)  # the login ended before the sampler started
     finally:
         server.close()
 
 
 def test_the_hunter_bites(chase: Chase) -> None:
-    """A canary in each kind of place, in each notation, whole or cut, is found; without one nothing is."""
+    """It finds a canary in each kind of place and notation, whole or cut. Without a canary it finds nothing."""
     canary = Canary.make("planted")
     hunt, stranger = Hunt([canary, Canary.make("another")]), Hunt([Canary.make("a third")])
     for label, text in nasty_texts(canary, "somebody").items():

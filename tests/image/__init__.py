@@ -1,1 +1,1 @@
-"""The container image, built and run by a real engine; and the tree in it, in images that know nothing of Python."""
+"""The container image, built and run by a real engine, and its tree, copied into images without Python."""

@@ -1,4 +1,4 @@
-"""The image, and a machine with registries on which it runs."""
+"""The image, and a machine with registries, on which the image runs."""
 
 import shutil
 import sys
@@ -28,7 +28,7 @@ Say: TypeAlias = Callable[[str], None]
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    """Shows a figure to whoever watches the tests."""
+    """Shows a figure on the terminal, in spite of pytest's capture."""
 
     def say(figure: str) -> None:
         with capsys.disabled():
@@ -47,7 +47,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.fixture(scope="session")
 def engine(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine without a way outside, which has the image."""
+    """An engine that has the image, but no access to the Internet."""
     need("dockerd")
     archive = prepared(BUILT_IMAGE) / ARCHIVE
     scratch = tmp_path_factory.mktemp("engine")
@@ -60,7 +60,7 @@ def engine(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="session")
 def files(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> list[tarfile.TarInfo]:
-    """All that is in the image."""
+    """All files in the image."""
     scratch = tmp_path_factory.mktemp("files")
     created = engine.must("create", "--name=files", IMAGE, config=scratch).strip()
     engine.must("export", "--output", scratch / "files.tar", created, config=scratch)
@@ -73,7 +73,7 @@ def files(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> list[tarf
 
 @pytest.fixture
 def containers(machine: Machine, engine: Engine, tmp_path: Path) -> Iterator[Containers]:
-    """Starts containers, and leaves none behind."""
+    """Starts containers. They are removed at the end."""
     containers = Containers(engine, machine, tmp_path)
     yield containers
     containers.remove()
@@ -92,7 +92,7 @@ def private(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def cloud(machine: Machine, tmp_path: Path) -> Iterator[Cloud]:
-    """A pretend AWS whose metadata service gives the machine's role, and an ECR registry."""
+    """A pretend AWS, whose metadata service provides the machine's role, and an ECR registry."""
     need("docker-registry")
     images = Distribution(machine.namespace, tmp_path / "images", "127.0.0.1", 5000)
     with cloud_on(machine, "http://127.0.0.1:5000") as cloud:
@@ -102,6 +102,6 @@ def cloud(machine: Machine, tmp_path: Path) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def older_debian(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An image of the Debian before the one that the tree is made from: an older C library, and no Python."""
+    """An image of the Debian release before the tree's. It has an older C library, and no Python."""
     import_debian(engine, prepared(DEBIAN_12), OLDER, tmp_path_factory.mktemp("older"), {})
     return OLDER

@@ -1,4 +1,4 @@
-"""Containers as people run them: on the machine's network, with their directories mounted."""
+"""Containers on the machine's network, with a person's directories mounted."""
 
 import json
 import os
@@ -12,11 +12,11 @@ from tests.rig.machine import Machine
 from tests.rig.waiting import until
 
 ANYBODY: Final = "12345:54321"
-"""A user and a group that no image knows."""
+"""A user and a group that exist in no image."""
 
 
 class Home:
-    """What a person mounts: secrets, and their Docker configuration, owned by `ANYBODY`."""
+    """The directories that a person mounts: secrets, and a Docker configuration that `ANYBODY` owns."""
 
     def __init__(self, directory: Path) -> None:
         self.secrets: Final = directory / "secrets"
@@ -37,7 +37,7 @@ class Home:
 
 
 class Container:
-    """One that runs in the background."""
+    """A container that runs in the background."""
 
     def __init__(self, engine: Engine, scratch: Path, name: str) -> None:
         self._engine: Final = engine
@@ -53,7 +53,7 @@ class Container:
         )
 
     def status(self) -> Any:
-        """The status document, once every registry was tried."""
+        """Return the status document after the agent has tried every registry."""
         done = self.command("status", "--json", "--wait", "--timeout=20")
         assert done.returncode == 0, f"{done.stderr}{self.log()}"
         return json.loads(done.stdout)
@@ -71,23 +71,23 @@ class Container:
         until("a healthy container", healthy)
 
     def stop(self) -> int:
-        """As `docker stop`: SIGTERM, and after ten seconds SIGKILL; the exit code."""
+        """Run `docker stop`, which sends SIGTERM, and SIGKILL after ten seconds. Return the exit code."""
         self._engine.must("stop", self.name, config=self._scratch)
         return int(self.inspect()["State"]["ExitCode"])
 
 
 class Containers:
-    """Starts them on one engine."""
+    """Starts containers on one engine."""
 
     def __init__(self, engine: Engine, machine: Machine, scratch: Path) -> None:
         self._engine: Final = engine
         self._scratch: Final = scratch
         self._started: Final[list[str]] = []
         self.trust: Final = f"--volume={machine.authority.bundle}:/etc/ssl/certs/ca-certificates.crt:ro"
-        """Mounts a company's authority where Debian, the image, and docker look for it."""
+        """The option that mounts a company's authority where Debian, the image, and docker look for it."""
 
     def run(self, *args: str, image: str = IMAGE, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        """`docker run --rm`, to its end."""
+        """Run `docker run --rm`, and wait for its end."""
         return self._engine.docker(
             *("run", "--rm", "--network=host", *options, image, *args), config=self._scratch, timeout=60
         )
@@ -101,7 +101,7 @@ class Containers:
         return Container(self._engine, self._scratch, name)
 
     def build(self, dockerfile: str) -> str:
-        """An image of this Dockerfile, which needs nothing from outside."""
+        """Build an image from a Dockerfile that needs nothing from outside. Return its tag."""
         context = self._scratch / "context"
         context.mkdir(exist_ok=True)
         (context / "Dockerfile").write_text(dockerfile)

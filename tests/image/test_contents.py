@@ -1,4 +1,4 @@
-"""What the image is made of."""
+"""Tests of the files and the metadata in the image."""
 
 import json
 import re
@@ -32,7 +32,7 @@ UNWANTED = re.compile(
 
 
 def test_it_is_small(engine: Engine, files: list[tarfile.TarInfo], tmp_path: Path, say: Say) -> None:
-    """Agent, interpreter, AWS SDK and docker CLI together stay under 100 MB, unpacked."""
+    """Agent, interpreter, AWS SDK and docker CLI together are smaller than 100 MB, unpacked."""
     size = _inspected(engine, tmp_path)["Size"]
     tree = sum(file.size for file in files if file.name.startswith(f"{TREE}/"))
 
@@ -41,7 +41,7 @@ def test_it_is_small(engine: Engine, files: list[tarfile.TarInfo], tmp_path: Pat
 
 
 def test_it_says_what_it_is_and_how_it_runs(engine: Engine, tmp_path: Path) -> None:
-    """Nobody is root, no shell stands between signals and the agent, and the labels tell this version."""
+    """It does not run as root, the agent gets signals directly, without a shell, and the label has this version."""
     config = _inspected(engine, tmp_path)["Config"]
 
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", config["User"])
@@ -53,7 +53,7 @@ def test_it_says_what_it_is_and_how_it_runs(engine: Engine, tmp_path: Path) -> N
 
 
 def test_nothing_in_it_builds_installs_or_was_left_behind(files: list[tarfile.TarInfo]) -> None:
-    """The agent, its interpreter and docker are the only programs; no tests, caches, or settings of the builder."""
+    """Its only programs are the agent, the helper, Python and docker. It has no tests, caches or build settings."""
     by_engine = (".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf")
     runnable = {file.name for file in files if file.isfile() and file.mode & stat.S_IXUSR}
 
@@ -62,14 +62,14 @@ def test_nothing_in_it_builds_installs_or_was_left_behind(files: list[tarfile.Ta
 
 
 def test_nothing_in_it_gives_anybody_more_rights(files: list[tarfile.TarInfo]) -> None:
-    """No program changes its user, and all may write only to what is meant to be mounted over."""
+    """No program is setuid or setgid. Everybody can write only to the directories meant for mounts."""
     assert [file.name for file in files if file.isfile() and file.mode & (stat.S_ISUID | stat.S_ISGID)] == []
     assert {file.name for file in files if not file.issym() and file.mode & stat.S_IWOTH} == OPEN_TO_ALL
     assert {file.uid for file in files} == {0}
 
 
 def test_the_tree_is_for_a_path_and_compiled(files: list[tarfile.TarInfo]) -> None:
-    """`bin` holds the agent and its helper alone, for anybody's PATH; each module has its bytecode beside it."""
+    """`bin` has only the agent and its helper, so it can be on any PATH. Each module has its bytecode."""
     names = {file.name for file in files}
     modules = {name for name in names if re.fullmatch(rf"{TREE}/lib/python[\d.]+/.*\.py", name)}
     compiled = {re.sub(r"__pycache__/([^/]+)\.cpython-\d+\.pyc$", r"\1.py", name) for name in names if ".pyc" in name}
@@ -80,7 +80,7 @@ def test_the_tree_is_for_a_path_and_compiled(files: list[tarfile.TarInfo]) -> No
 
 
 def test_a_scanner_learns_what_is_in_it(files: list[tarfile.TarInfo]) -> None:
-    """The Debian packages that it holds parts of are on record, with their licences; the Python packages too."""
+    """It records the Debian packages that it contains parts of, their licences, and the Python packages."""
     names = {file.name for file in files}
 
     for package in ("libc6", "libssl3t64", "docker-cli"):
@@ -91,7 +91,7 @@ def test_a_scanner_learns_what_is_in_it(files: list[tarfile.TarInfo]) -> None:
 
 @pytest.mark.torture
 def test_both_builders_make_the_same(files: list[tarfile.TarInfo], tmp_path: Path) -> None:
-    """The classic builder's image has the same files, owners and modes as BuildKit's, which the other tests look at."""
+    """The classic builder's image has the same files, owners and modes as BuildKit's, which the other tests use."""
     need("docker", "dockerd")
     with outside_engine(tmp_path / "run") as engine:
         build_image(engine, prepared(DEBIAN_13), tmp_path, "by-the-classic-builder", buildkit=False)

@@ -1,4 +1,4 @@
-"""The image as a source of files: one directory, copied into images that know nothing of Python."""
+"""The image as a source of files: its directory works after a copy into images without Python."""
 
 from pathlib import Path
 from typing import Final
@@ -27,14 +27,14 @@ ASK: Final = (
 
 @pytest.fixture(params=[EMPTY, DEBIAN])
 def environment(request: pytest.FixtureRequest, containers: Containers) -> str:
-    """An environment's image with the directory and a docker CLI in it."""
+    """An environment's image with the directory and a docker CLI."""
     if request.param == EMPTY:
         return containers.build("FROM scratch\n" + COPY + DOCKER + C_LIBRARY)
     return containers.build(f"FROM {request.getfixturevalue('older_debian')}\n" + COPY + DOCKER)
 
 
 def test_it_runs_where_there_is_no_python(containers: Containers, environment: str) -> None:
-    """The directory is all it takes: no interpreter, no C library of the right age, no shell."""
+    """The directory is enough. It needs no interpreter, no matching C library, and no shell."""
     done = containers.run(AGENT, "--version", image=environment)
 
     assert done.returncode == 0, done.stderr
@@ -54,7 +54,7 @@ def test_it_logs_in_there(containers: Containers, environment: str, tmp_path: Pa
 
 @pytest.mark.usefixtures("private")
 def test_it_says_its_status_there(containers: Containers, environment: str, tmp_path: Path) -> None:
-    """The daemon answers, sees the docker CLI, and asks for an engine through the SDK in a child of its own."""
+    """The daemon answers, logs in with the docker CLI, and checks the engine with the SDK in a child process."""
     home = Home(tmp_path / "home")
     home.give("team", PRIVATE, username="alice", password="wonderland")
     engine = "--volume=/run/docker.sock:/var/run/docker.sock"
@@ -67,7 +67,7 @@ def test_it_says_its_status_there(containers: Containers, environment: str, tmp_
 
 
 def test_variables_for_other_programs_do_not_reach_it(containers: Containers, older_debian: str) -> None:
-    """Search paths that a person set for their own Python and libraries change nothing."""
+    """A person's search paths for their own Python and libraries have no effect."""
     image = containers.build(f"FROM {older_debian}\n" + COPY)
     others = ("PYTHONHOME=/nowhere", "PYTHONPATH=/nowhere", "LD_LIBRARY_PATH=/lib/x86_64-linux-gnu", "PYTHONSTARTUP=/x")
     done = containers.run(AGENT, "check-config", image=image, options=tuple(f"--env={pair}" for pair in others))
@@ -76,12 +76,12 @@ def test_variables_for_other_programs_do_not_reach_it(containers: Containers, ol
 
 
 def test_an_image_without_authorities_gets_the_directory_s_own(containers: Containers) -> None:
-    """Public registries can be trusted in an empty image too."""
+    """So the agent can also trust public registries in an empty image."""
     assert _trust(containers, "FROM scratch\n" + COPY).endswith("certifi/cacert.pem")
 
 
 def test_an_image_s_own_authorities_come_first(containers: Containers, older_debian: str) -> None:
-    """Where the image has authorities, they are the ones; so a company's own, added there, are trusted."""
+    """If the image has authorities, only those count. So a company's own, added there, are trusted."""
     assert "certifi" not in _trust(containers, f"FROM {older_debian}\n" + COPY)
 
 
@@ -90,7 +90,7 @@ def test_an_image_s_own_authorities_come_first(containers: Containers, older_deb
 def test_authorities_are_found_where_other_systems_keep_them(
     containers: Containers, machine: Machine, place: str
 ) -> None:
-    """They are looked for where docker looks: a company's authority in Alpine's or Fedora's file is trusted."""
+    """The agent looks where docker looks, so a company's authority in Alpine's or Fedora's file is trusted."""
     image = containers.build("FROM scratch\n" + COPY)
     connect = (
         f"import socket, ssl; ssl.create_default_context().wrap_socket("
@@ -104,14 +104,14 @@ def test_authorities_are_found_where_other_systems_keep_them(
 
 
 def test_a_named_file_of_authorities_is_the_only_one(containers: Containers, machine: Machine) -> None:
-    """Who sets SSL_CERT_FILE has said whom to trust; nothing is added."""
+    """If SSL_CERT_FILE is set, only those authorities count. No others are added."""
     bundle = f"--volume={machine.authority.bundle}:/ca.pem:ro"
 
     assert _trust(containers, "FROM scratch\n" + COPY, bundle, "--env=SSL_CERT_FILE=/ca.pem", least=1) == "/ca.pem"
 
 
 def _trust(containers: Containers, dockerfile: str, *options: str, least: int = 100) -> str:
-    """The file of authorities that is in force in this image."""
+    """Return the authorities file in use. It must have exactly 1 authority if `least` is 1, else at least `least`."""
     done = containers.run(PYTHON, "-I", "-c", ASK, image=containers.build(dockerfile), options=options)
     assert done.returncode == 0, done.stderr
     count, file = done.stdout.split()
@@ -120,7 +120,7 @@ def _trust(containers: Containers, dockerfile: str, *options: str, least: int = 
 
 
 def _as_root(containers: Containers, home: Home) -> tuple[str, ...]:
-    """As an environment's image would start it: with a home, and a company's authority where Debian keeps them."""
+    """Return the options of an environment's image: a home, and a company's authority where Debian keeps them."""
     return (
         *("--env=HOME=/home/agent", "--env=PATH=/usr/bin:/bin"),
         *home.mounts,

@@ -1,4 +1,4 @@
-"""The image as people run it."""
+"""Tests of the image in the ways that people run it."""
 
 import time
 from pathlib import Path
@@ -23,7 +23,7 @@ OTHERS_IMAGE = f"{PRIVATE}/team/hello:1"
 
 
 def test_it_explains_itself(containers: Containers) -> None:
-    """`docker run IMAGE --help` is the agent's own help."""
+    """`docker run IMAGE --help` shows the agent's own help."""
     done = containers.run("--help")
 
     assert done.returncode == 0, done.stderr
@@ -31,7 +31,7 @@ def test_it_explains_itself(containers: Containers) -> None:
 
 
 def test_it_runs_healthy_without_any_argument(containers: Containers, machine: Machine, say: Say) -> None:
-    """`docker run IMAGE` is the daemon: it answers at once, on the socket and on TCP, and Docker calls it healthy."""
+    """`docker run IMAGE` starts the daemon. It answers on the socket and on TCP, and Docker reports it as healthy."""
     began = time.monotonic()
     container = containers.start(options=(SOON,))
     until("an answer on TCP", lambda: machine.namespace.connectable("127.0.0.1", 8719))
@@ -45,7 +45,7 @@ def test_it_runs_healthy_without_any_argument(containers: Containers, machine: M
 
 
 def test_sigterm_ends_it(containers: Containers, say: Say) -> None:
-    """It is the first process, hears SIGTERM itself, and leaves with 0 before docker kills it."""
+    """The agent is the first process. It gets SIGTERM itself, and exits with 0 before docker kills it."""
     container = containers.start()
     container.status()
 
@@ -61,7 +61,7 @@ def test_sigterm_ends_it(containers: Containers, say: Say) -> None:
 def test_anybody_without_any_right_gets_their_docker_logged_in(
     containers: Containers, engine: Engine, tmp_path: Path
 ) -> None:
-    """A user unknown to the image, on a read-only root, without capabilities: what is mounted is all that it takes."""
+    """The mounts are enough for a user unknown to the image, on a read-only root, without capabilities."""
     home = Home(tmp_path / "home")
     home.give("team", PRIVATE, username="alice", password="wonderland")
     container = containers.start(options=(*LOCKED_DOWN, *home.mounts, containers.trust, SOON))
@@ -79,7 +79,7 @@ def test_anybody_without_any_right_gets_their_docker_logged_in(
 
 @pytest.mark.usefixtures("private")
 def test_a_refused_password_is_no_reason_to_call_it_unhealthy(containers: Containers, tmp_path: Path) -> None:
-    """The process is at work, and says in its status what is wrong; a new start would mend nothing."""
+    """The agent runs, and its status shows what is wrong. A restart would not fix it."""
     home = Home(tmp_path / "home")
     home.give("team", PRIVATE, username="alice", password="looking glass")
     container = containers.start(options=(*LOCKED_DOWN, *home.mounts, containers.trust, SOON))
@@ -90,7 +90,7 @@ def test_a_refused_password_is_no_reason_to_call_it_unhealthy(containers: Contai
 
 
 def test_it_gets_ecr_tokens_by_the_role_of_the_machine(containers: Containers, cloud: Cloud, tmp_path: Path) -> None:
-    """The AWS SDK in the image is whole enough: metadata service, ECR's API, the login."""
+    """The AWS SDK in the image has all that it needs for the metadata service, ECR's API and the login."""
     home = Home(tmp_path / "home")
     home.give("team-ecr", ECR, **NATIVE)
     done = containers.run("run", "--once", options=(*LOCKED_DOWN, *home.mounts, containers.trust))
@@ -101,7 +101,7 @@ def test_it_gets_ecr_tokens_by_the_role_of_the_machine(containers: Containers, c
 
 
 def test_what_a_profile_may_name_can_be_loaded(containers: Containers) -> None:
-    """The AWS services by which a profile gets at credentials are in the image, beside those that give tokens."""
+    """The image has the AWS services that a profile may get credentials from, as well as those that provide tokens."""
     make = (
         "import botocore.session; session = botocore.session.get_session(); "
         "[session.create_client(name, region_name='eu-west-1') "
@@ -114,7 +114,7 @@ def test_what_a_profile_may_name_can_be_loaded(containers: Containers) -> None:
 
 @pytest.mark.usefixtures("private")
 def test_an_unmounted_docker_configuration_is_told(containers: Containers, tmp_path: Path) -> None:
-    """On a read-only root without the mount the agent runs, and names what it cannot write to."""
+    """On a read-only root without the mount, the agent runs and warns that it cannot write there."""
     home = Home(tmp_path / "home")
     home.give("team", PRIVATE, username="alice", password="wonderland")
     container = containers.start(options=(*LOCKED_DOWN, home.mounts[0], containers.trust))

@@ -63,7 +63,7 @@ def counters() -> Counters:
 
 
 def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
-    """Values by metric name and by the values of the labels, in the order of the labels' names."""
+    """Return the values by metric name and by the values of the labels, in the order of the labels' names."""
     return {
         (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)

@@ -32,7 +32,7 @@ def scrubber() -> Scrubber:
 
 
 def forms(secret: str) -> dict[str, str]:
-    """How programs and servers write a secret that they repeat. Go's own functions: url.go escapes, strconv quotes."""
+    """Return the forms in which programs and servers repeat a secret. Go's are those of url.go and strconv."""
     raw = secret.encode()
     half = len(secret) // 2
     found = {
@@ -85,7 +85,7 @@ def forms(secret: str) -> dict[str, str]:
 _ESCAPED_BLANK: Final = re.compile(
     r"%(?:25)?(?:20|09)|\\+(?:t|x20|x09|u0020|u0009|040|011)|&#x(?:20|9);|\b(?:20|09)\b|[\W_]"
 )
-"""The blanks around a password are no secret."""
+"""The blanks around a password are not secret."""
 SECRETS: Final = [
     SECRET,
     " begins-with-a-blank",
@@ -257,7 +257,7 @@ def test_a_text_is_scrubbed_while_another_thread_adds_secrets() -> None:
 
 
 def test_a_long_text_is_scrubbed_too() -> None:
-    """The secret stands at its end."""
+    """The secret is at its end."""
     scrubber = Scrubber()
     scrubber.protect(["the-first-secret"])
     assert scrubber.scrub("x" * 100_000 + "the-first-secret") == "x" * 100_000 + "[redacted]"

@@ -41,7 +41,7 @@ class Watched:
         """Save a screenshot in docs/images if PAGE_SCREENSHOTS is set."""
         if os.environ.get(_SHOOT):
             SHOTS.mkdir(exist_ok=True)
-            await self.page.wait_for_timeout(300)  # the past comes a moment after the rest
+            await self.page.wait_for_timeout(300)  # the past is loaded a moment after the rest
             await self.page.screenshot(path=SHOTS / f"{name}.png")
 
     async def overflow(self) -> list[str]:
@@ -50,7 +50,7 @@ class Watched:
         return found
 
     def _heard(self, kind: str, text: str) -> None:
-        # The browser itself logs each response that is an error, and each that does not arrive.
+        # The browser itself logs each error response, and each request that fails.
         if kind in ("error", "warning") and not text.startswith("Failed to load resource:"):
             self.problems.append(f"{kind}: {text}")
 

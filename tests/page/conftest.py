@@ -14,7 +14,7 @@ from tests.web.serving import Serving
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def chromium() -> AsyncIterator[Browser]:
-    """Start Chromium without its own question whether a site may reach this machine: the agent must decide that."""
+    """Start Chromium without its own check of whether a site may reach this machine. The agent must decide that."""
     program = shutil.which("chromium")
     if program is None or shutil.which("npm") is None:
         pytest.skip("needs chromium and npm (packages chromium, npm)")

@@ -35,7 +35,7 @@ def home() -> Any:
 
 @asynccontextmanager
 async def target(home: Path, *, token: bool) -> AsyncIterator[Target]:
-    """A whole agent and a registry; they block, and the browser's loop must go on."""
+    """Start a whole agent and a registry, in a thread: they block, and the browser's event loop must keep running."""
     made = await asyncio.to_thread(Target, home, token=token)
     try:
         yield made
@@ -44,7 +44,7 @@ async def target(home: Path, *, token: bool) -> AsyncIterator[Target]:
 
 
 def start_again(target: Target) -> Agent:
-    """At the same port, as systemd does."""
+    """Start the agent again at the same port, like systemd."""
     agent = target.world.prepare({"status": {"listen": f"127.0.0.1:{target.port}"}}).start()
     agent.watch_no_longer()
     return agent

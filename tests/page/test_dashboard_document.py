@@ -1,4 +1,4 @@
-"""Runs the examples of docs/dashboard.md unchanged with Node.js, against a whole agent."""
+"""Runs the examples of docs/dashboard.md with Node.js, against a whole agent. Only ports and pauses are changed."""
 
 import json
 import re

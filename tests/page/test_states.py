@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 DESK: Final[ViewportSize] = {"width": 900, "height": 1100}
 PHONE: Final[ViewportSize] = {"width": 360, "height": 740}
-# What 1280 pixels are at a zoom of 200 %.
+# The size of a window of 1280 pixels at a zoom of 200 %.
 ZOOMED: Final[ViewportSize] = {"width": 640, "height": 400}
 VIEWS: Final[tuple[tuple[ViewportSize, Literal["light", "dark"], str], ...]] = (
     (DESK, "light", "light"),
@@ -148,7 +148,7 @@ async def test_a_warning_that_is_retried_needs_no_action(chromium: Browser, rig:
 
 
 async def test_the_same_fault_of_several_registries_is_shown_once(chromium: Browser, rig: Serving) -> None:
-    """With the list of the registries. The first sentence counts it once, too."""
+    """It lists the registries. The first sentence counts it once, too."""
     for host in ("ghcr.io", "quay.io"):
         put(rig, row(host))
         rig.board.report(host, [RegistryTimeout(host, f"{host} did not answer in time")])

@@ -1,1 +1,1 @@
-"""What the tests need and what takes long to make: made before pytest starts, and kept between runs."""
+"""Steps that make what the tests need and what takes long. They run before pytest, and keep their results."""

@@ -1,4 +1,4 @@
-"""`python -m tests.prepare [torture | STEP ...]`: make what the tests need; `make test` runs it before pytest."""
+"""`python -m tests.prepare [torture | STEP ...]` makes what the tests need. `make test` runs it before pytest."""
 
 import os
 import sys
@@ -16,9 +16,9 @@ _WIDTH: Final = max(len(step.name) for step in _ALL)
 
 
 def main(names: Sequence[str]) -> int | str:
-    """Make the steps of these names and those before them; without a name, all that `make test` needs.
+    """Make the steps with these names, and those that they need. Without a name, make all that `make test` needs.
 
-    The name "torture" stands for what `make torture` needs as well.
+    The name "torture", alone, means the steps that only `make torture` needs.
     """
     by_name = {step.name: step for step in _ALL}
     if [*names] == ["torture"]:
@@ -34,12 +34,12 @@ def main(names: Sequence[str]) -> int | str:
             jobs[step.name] = pool.submit(_make, step, before)
         there = [job.result() for job in jobs.values()]
     print(f"prepare: {sum(there)} of {len(there)} steps are there, after {time.monotonic() - began:.0f} s")
-    # Where CI is true, a test without its step fails; elsewhere it is skipped.
+    # With CI=true, a test without its step fails. Otherwise it is skipped.
     return 0 if all(there) or os.environ.get("CI") != "true" else 1
 
 
 def _in_order(steps: Sequence[Step]) -> list[Step]:
-    """Each once, after those that it needs."""
+    """Return each step once, after the steps that it needs."""
     ordered: list[Step] = []
     for step in steps:
         ordered += [each for each in (*_in_order(step.after), step) if each not in ordered]
@@ -47,7 +47,7 @@ def _in_order(steps: Sequence[Step]) -> list[Step]:
 
 
 def _make(step: Step, before: Sequence[Future[bool]]) -> bool:
-    """Whether its result is there."""
+    """Make the step if it can be made. Return whether its result exists."""
     if not all(job.result() for job in before):
         return _say(step, "not made, since it needs what is not there", there=False)
     if lacking := step.missing():

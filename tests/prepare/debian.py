@@ -11,7 +11,7 @@ from tests.prepare.step import CHECKOUT, checkout_files, command
 from tests.rig.booted import USER
 
 _SOURCES: Final = ("apt-get", "indextargets", "--format", "$(CODENAME) $(RELEASE) $(COMPONENT) $(REPO_URI)")
-# Its mounts and children end with it, so an interrupted attempt leaves a directory that is safe to remove.
+# Mounts and children end with the command, so an interrupted attempt leaves a directory that is safe to remove.
 _HELD: Final = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
@@ -20,7 +20,7 @@ _NSPAWN: Final = (
     *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit"),
     *("--console=pipe", "--resolv-conf=off"),
 )
-# How this machine reaches Python's packages; the tree knows nothing of it by itself.
+# How this machine reaches Python's packages. The tree itself has no such settings.
 _PIP: Final = ("/etc/pip.conf", "/root/.config/pip", "/root/.pip", "/etc/ssl/certs/ca-certificates.crt")
 _VARIABLES: Final = (
     "PIP_",
@@ -37,9 +37,9 @@ _APT: Final = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "--no-
 
 
 def bootstrap(directory: Path, suite: str) -> None:
-    """A minimal Debian of `suite`, such as "bookworm", with authorities and no Python."""
+    """Make a minimal Debian of `suite`, such as "bookworm", with authorities and without Python."""
     source = [found] if (found := mirror(suite)) else []
-    # dpkg need not wait for the disk: what a crash spoils is made again.
+    # dpkg need not wait for the disk, because a result that a crash damages is made again.
     (directory / "etc/dpkg/dpkg.cfg.d").mkdir(parents=True)
     (directory / "etc/dpkg/dpkg.cfg.d/fast").write_text("force-unsafe-io\n")
     arguments = ("--variant=minbase", "--include=ca-certificates", suite, str(directory))
@@ -49,7 +49,7 @@ def bootstrap(directory: Path, suite: str) -> None:
 
 
 def mirror(suite: str) -> str | None:
-    """Where this machine's own apt finds `suite`; None leaves it to debootstrap."""
+    """Return the URI where this machine's own apt finds `suite`. None leaves the choice to debootstrap."""
     for line in subprocess.run(_SOURCES, capture_output=True, text=True, check=False).stdout.splitlines():
         codename, release, component, uri = line.split(maxsplit=3)
         if suite in {codename, release} and component == "main":
@@ -58,7 +58,7 @@ def mirror(suite: str) -> str | None:
 
 
 def with_packages(directory: Path, base: Path, packages: tuple[str, ...]) -> None:
-    """A copy of `base` with `packages`."""
+    """Make a copy of `base` with `packages`."""
     copy(base, directory)
     (directory / "etc/apt/apt.conf.d/99machine").write_text(command("apt-config", "dump", "Acquire"))
     shutil.copy2("/etc/resolv.conf", directory / "etc/resolv.conf")
@@ -68,25 +68,25 @@ def with_packages(directory: Path, base: Path, packages: tuple[str, ...]) -> Non
 
 
 def machine(directory: Path, base: Path, packages: tuple[str, ...]) -> None:
-    """A copy of `base` with `packages` and the user `USER`, ready to be booted."""
+    """Make a copy of `base` with `packages` and the user `USER`, ready to boot."""
     with_packages(directory, base, packages)
     inside(directory, "useradd", "--create-home", "--shell", "/bin/bash", USER)
-    # An engine that starts with the machine would take part in the race that the boot tests look at.
+    # An engine that starts at boot would change the timing that the boot tests check.
     inside(directory, "systemctl", "mask", "docker.service", "docker.socket", "containerd.service")
 
 
 def with_agent(directory: Path, base: Path) -> None:
-    """A copy of `base` after `make install` from this checkout; nothing is enabled or started."""
+    """Make a copy of `base` after `make install` from this checkout. Nothing is enabled or started."""
     copy(base, directory)
     copy_checkout(directory / "root/checkout")
     inside(directory, "make", "-C", "/root/checkout", "install")
     for place in ("etc", "var"):
-        # A machine that was not just updated: no boot-time service makes up for what the install left out.
+        # Systemd then sees no update, so no boot-time service hides what the install forgot.
         (directory / place / ".updated").touch()
 
 
 def with_test_environment(directory: Path, base: Path) -> None:
-    """A copy of `base` with the test environment of this checkout in `VENV`; the checkout itself is not there."""
+    """Make a copy of `base` with the test environment of this checkout in `VENV`, but without the checkout."""
     copy(base, directory)
     copy_checkout(directory / "root/checkout")
     inside(directory, "make", "-C", "/root/checkout", f"VENV={VENV}", "test-venv")
@@ -95,18 +95,18 @@ def with_test_environment(directory: Path, base: Path) -> None:
 
 
 def enabled(directory: Path, base: Path, unit: str) -> None:
-    """`base` after `systemctl enable`; it shares its files with `base`."""
+    """Make a copy of `base` after `systemctl enable`. It shares its files with `base` by hard links."""
     command("cp", "--archive", "--link", "--no-target-directory", base, directory)
     command("systemctl", f"--root={directory}", "enable", unit)
 
 
 def fetch_docker_clis(directory: Path) -> None:
-    """The docker CLIs of several releases, as `SUITE/docker`."""
+    """Fetch the docker CLIs of several releases, as `SUITE/docker`."""
     command(CHECKOUT / "scripts/docker-versions.sh", directory)
 
 
 def fetch_pass_helper(directory: Path) -> None:
-    """Docker's own helper for `pass`, out of Debian's package, whose desktop dependencies are not needed."""
+    """Fetch Docker's helper for `pass` from Debian's package, without the package's desktop dependencies."""
     command("apt-get", "download", "golang-docker-credential-helpers", cwd=directory)
     (package,) = directory.glob("*.deb")
     command("dpkg-deb", "--extract", package, directory)
@@ -117,7 +117,7 @@ def copy(base: Path, directory: Path) -> None:
 
 
 def copy_checkout(target: Path) -> Path:
-    """This checkout as a fresh clone would have it."""
+    """Copy this checkout to `target`, with only the files of a fresh clone, and return `target`."""
     for name in checkout_files(["."]):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(CHECKOUT / name, target / name)
@@ -125,7 +125,7 @@ def copy_checkout(target: Path) -> Path:
 
 
 def inside(tree: Path, *args: str, options: tuple[str, ...] = ()) -> str:
-    """Run a command in the tree, which is not booted, with this machine's network; what it printed.
+    """Run a command in the tree, without a boot, on this machine's network. Return its output.
 
     Raises:
         StepError: it failed.

@@ -1,4 +1,4 @@
-"""What `make dist` builds, and what its tests install it with."""
+"""Make what `make dist` builds, and what its tests install it with."""
 
 import stat
 import sys
@@ -13,17 +13,17 @@ TREE: Final = "tree"
 
 
 def build_tree(directory: Path) -> None:
-    """The portable tree, as `TREE`."""
+    """Build the portable tree, as `TREE`."""
     command(CHECKOUT / "scripts/portable-tree.sh", directory / TREE)
 
 
 def build(directory: Path, tree: Path) -> None:
-    """Everything that is published, around the portable `tree`."""
+    """Build all published files from the portable `tree`."""
     command(CHECKOUT / "scripts/dist.sh", directory, tree)
 
 
 def build_elsewhere(directory: Path) -> None:
-    """The same from somebody else's private clone, with a tree of its own, in another time zone."""
+    """Build the same from a private clone at another path, with its own tree, in another time zone."""
     with TemporaryDirectory() as scratch:
         checkout = copy_checkout(Path(scratch) / "somebody's clone")
         for path in (checkout, *checkout.rglob("*")):
@@ -32,13 +32,13 @@ def build_elsewhere(directory: Path) -> None:
 
 
 def fetch_wheels(directory: Path) -> None:
-    """The packages that the agent needs to run, as an index that needs no network."""
+    """Fetch the packages that the agent needs to run, as an index that needs no network."""
     locked = ("--no-deps", "--require-hashes", "--only-binary=:all:", "--requirement", CHECKOUT / "requirements.lock")
     command(sys.executable, "-m", "pip", "download", "-qq", *locked, "--dest", directory)
 
 
 def fetch_busybox(directory: Path) -> None:
-    """Busybox without a C library, as `bin/busybox`."""
+    """Fetch a busybox that needs no C library, as `bin/busybox`."""
     command("apt-get", "download", "busybox-static", cwd=directory)
     (package,) = directory.glob("*.deb")
     command("dpkg-deb", "--extract", package, directory)

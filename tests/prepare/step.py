@@ -1,4 +1,4 @@
-"""One thing that the tests need, made once and kept under a name that says what it was made from."""
+"""A step makes one thing that the tests need, once. The name of its result has a hash of its sources."""
 
 import fcntl
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 CHECKOUT: Final = Path(__file__).parents[2]
-KEPT: Final = Path(f"/var/tmp/registry-agent-tests-{os.geteuid()}")  # noqa: S108 - `_owned` checks whose it is
+KEPT: Final = Path(f"/var/tmp/registry-agent-tests-{os.geteuid()}")  # noqa: S108 - `_owned` checks the owner
 _NOT_OURS: Final = frozenset(
     {".venv", ".bench", "dist", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
 )
@@ -21,7 +21,7 @@ _UNFINISHED: Final = ".unfinished"
 
 
 class StepError(Exception):
-    """A step could not be made; its text says why."""
+    """A step could not be made. The text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Step:
     """Something to make.
 
     Attributes:
-        name: what it is called on the command line and in `prepared`.
-        make: fills the empty directory that it is given.
-        programs: what must be on PATH.
+        name: its name on the command line and in messages.
+        make: fills the empty directory that it gets.
+        programs: the programs that must be on PATH.
         root: whether only root can make it.
-        after: the steps that must be there before.
-        made_from: files and directories of the checkout; a change of one makes the step again.
-        recipe: anything else that a change of makes it again, such as a list of packages.
+        after: the steps that must be made before it.
+        made_from: files and directories of the checkout. If one changes, the step is made again.
+        recipe: anything else whose change makes the step again, such as a list of packages.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Step:
 
     @property
     def result(self) -> Path:
-        """Where its result is, or will be."""
+        """The directory where its result is or will be."""
         return KEPT / f"{self.name}-{_key(self)}"
 
     @property
@@ -56,14 +56,14 @@ class Step:
         return self.result.is_dir()
 
     def missing(self) -> list[str]:
-        """What this machine or this user lacks for it."""
+        """Return what this machine or this user lacks for it."""
         lacking = [program for program in self.programs if shutil.which(program) is None]
         if self.root and os.geteuid() != 0:
             lacking.insert(0, "root")
         return [*lacking, *(lack for step in self.after for lack in step.missing())]
 
     def run(self) -> bool:
-        """Make it unless it is there; whether it had to be made. It is there whole or not at all.
+        """Make it unless it exists. Return whether it is new. An incomplete result never counts as existing.
 
         Raises:
             StepError: it could not be made.
@@ -75,7 +75,7 @@ class Step:
                 unfinished = result.with_name(result.name + _UNFINISHED)
                 for old in KEPT.glob(f"{self.name}-*"):
                     if old.name.removeprefix(f"{self.name}-").removesuffix(_UNFINISHED).isalnum():
-                        _remove_unless_held(old)  # an interrupted attempt, or one from other sources
+                        _remove_unless_held(old)  # from an interrupted attempt or from other sources
                 unfinished.mkdir()
                 self.make(unfinished)
                 unfinished.rename(result)
@@ -85,7 +85,7 @@ class Step:
 
 @cache
 def _key(step: Step) -> str:
-    """Of all that the result depends on, as it is when first asked for: a checkout may change meanwhile."""
+    """Hash all that the result depends on. The first hash is kept, because the checkout may change during a run."""
     known = hashlib.sha256(step.recipe.encode())
     for before in step.after:
         known.update(_key(before).encode())
@@ -96,13 +96,13 @@ def _key(step: Step) -> str:
 
 
 def hold(*results: Path) -> None:
-    """Keep results until this process ends. Without arguments, all that there are.
+    """Keep results until this process ends. Without arguments, keep all that exist.
 
-    Otherwise another checkout would remove them in the middle of a test, to make its own.
+    Otherwise another checkout could remove them during a test, to make its own.
     """
     for result in results or KEPT.glob("*/"):
         with suppress(FileNotFoundError):
-            fcntl.flock(os.open(result, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_SH)  # stays open
+            fcntl.flock(os.open(result, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_SH)  # it stays open
 
 
 def _remove_unless_held(old: Path) -> None:
@@ -117,10 +117,10 @@ def _remove_unless_held(old: Path) -> None:
 
 
 def command(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """Run a program to its end; what it printed.
+    """Run a program to its end, and return its output.
 
     Raises:
-        StepError: it failed, with the end of what it printed.
+        StepError: it failed. The text has the end of its output.
     """
     done = subprocess.run(
         [*map(str, args)], cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -131,9 +131,9 @@ def command(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | No
 
 
 def checkout_files(places: Iterable[str] = ()) -> list[str]:
-    """The files below `places`, which may be patterns, that git has or would be asked to add; sorted.
+    """Return the files below `places` that git tracks or does not ignore, sorted. `places` may be patterns.
 
-    In a copy without git: all of them.
+    In a copy without git, return all files except those in directories such as `.venv`.
     """
     wanted = tuple(places)
     if not wanted:
@@ -152,7 +152,7 @@ def _walk(places: Iterable[str]) -> set[str]:
 
 
 def _owned(directory: Path) -> Path:
-    """The name can be guessed: another user may have made it first."""
+    """Make `directory` if needed. Another user could guess its name and make it first, so check its owner."""
     directory.mkdir(mode=0o700, exist_ok=True)
     if directory.is_symlink() or directory.stat().st_uid != os.geteuid():
         raise StepError(f"{directory} belongs to another user; remove it")
@@ -161,7 +161,7 @@ def _owned(directory: Path) -> Path:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """A second set-up waits for the first one's result."""
+    """Hold `lock`, so that a second set-up waits for the result of the first."""
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield

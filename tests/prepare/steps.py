@@ -1,4 +1,4 @@
-"""Everything that is made before pytest starts, in the order in which it is made."""
+"""All steps that run before pytest, in their order."""
 
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ def _debian(name: str, suite: str) -> Step:
 
 
 def _machine(base: Step, *packages: str) -> Step:
-    """A tree that can be booted."""
+    """A tree that can boot."""
     wanted = (*_MACHINE, *packages)
 
     def make(directory: Path) -> None:
@@ -42,7 +42,7 @@ def _machine(base: Step, *packages: str) -> Step:
 
 
 def _with(base: Step, *packages: str, name: str = "clients") -> Step:
-    """A tree with programs that are run in it, such as those that read Docker's logins."""
+    """A tree with programs that tests run in it, such as those that read Docker's logins."""
 
     def make(directory: Path) -> None:
         debian.with_packages(directory, base.result, packages)
@@ -53,7 +53,7 @@ def _with(base: Step, *packages: str, name: str = "clients") -> Step:
 
 
 def _agent(base: Step, machine: Step) -> Step:
-    """The same with the agent, by `make install`."""
+    """The tree of `machine` with the agent, by `make install`."""
     return Step(
         f"{base.name}-agent",
         lambda directory: debian.with_agent(directory, machine.result),
@@ -64,7 +64,7 @@ def _agent(base: Step, machine: Step) -> Step:
 
 
 def _enabled(base: Step, agent: Step) -> Step:
-    """The same after `systemctl enable`."""
+    """The tree of `agent` after `systemctl enable`."""
     unit = f"registry-agent@{USER}.service"
     return Step(
         f"{base.name}-enabled",
@@ -149,6 +149,6 @@ STEPS: Final = (
     *(DOCKER_CLIS, PASS_HELPER, VALIDATORS, DEV_CONTAINER_CLI, AXE),
 )
 TORTURE_STEPS: Final = (DEBIAN_12_CLIENTS, DEBIAN_13_CLIENTS, TESTCONTAINERS)
-"""What only `make torture` needs: made where they are named."""
+"""Only `make torture` needs these. They are made only on request."""
 AWS_2: Final = _with(DEBIAN_13, "awscli", name="aws")
-"""What only `make bench` needs: version 2 of the aws CLI."""
+"""Only `make bench` needs this: version 2 of the aws CLI."""

@@ -1,4 +1,4 @@
-"""What the tests need is made once, and kept as long as a test may use it."""
+"""A step is made once, and its result is kept as long as a test may use it."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def step(recipe: str) -> Step:
 
 
 def start_tests(kept: Path) -> subprocess.Popen[str]:
-    """Another process that uses what there is, until its input ends."""
+    """Start another process that holds all existing results until its input ends."""
     args = [sys.executable, "-c", _ANOTHER, str(kept)]
     process = subprocess.Popen(args, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -51,7 +51,7 @@ def test_a_result_is_made_once(kept: Path) -> None:
 
 
 def test_another_checkout_does_not_remove_what_tests_use(kept: Path) -> None:
-    """It removes it once they have ended."""
+    """It removes the result after those tests have ended."""
     old = step("1")
     old.result.mkdir(parents=True)
     with start_tests(kept) as tests:

@@ -1,4 +1,4 @@
-"""How long a campaign is, from which seed it draws, and how it says what it saw."""
+"""The length and the seed of a campaign, and how it prints its results."""
 
 import os
 import secrets
@@ -9,28 +9,28 @@ import pytest
 
 
 def factor() -> float:
-    """`TORTURE`: 1 is what was asked for, 0.01 a trial."""
+    """Return `TORTURE`: 1 is the full length, 0.01 is a trial."""
     return float(os.environ.get("TORTURE", "1"))
 
 
 def times(full: int) -> int:
-    """So many of `full` as `TORTURE` asks for, at least one."""
+    """Return `full` multiplied by `TORTURE`, at least 1."""
     return max(1, round(full * factor()))
 
 
 @cache
 def seed() -> int:
-    """`TORTURE_SEED`, else one drawn for this run: printed by `say`, so that a failure can be repeated."""
+    """Return `TORTURE_SEED`, or a random seed for this run. `say` prints it, so that a failure can be repeated."""
     return int(os.environ.get("TORTURE_SEED") or secrets.randbelow(2**32))
 
 
 def chance(topic: str) -> Random:
-    """Randomness of one campaign's own: which others ran before changes nothing."""
-    return Random(f"{seed()} {topic}")  # noqa: S311 - picks moments, guards nothing
+    """Return random numbers for one campaign. They do not depend on which campaigns ran before."""
+    return Random(f"{seed()} {topic}")  # noqa: S311 - not used for security
 
 
 def say(capsys: pytest.CaptureFixture[str], topic: str, *figures: str) -> None:
-    """Prints what was seen past pytest's capture, one line for each figure, with the seed."""
+    """Print each figure on its own line with the seed, even if pytest captures the output."""
     with capsys.disabled():
         for figure in figures:
             print(f"\n[torture] {topic}: {figure} (TORTURE={factor():g} TORTURE_SEED={seed()})", end="")  # noqa: T201

@@ -15,18 +15,18 @@ from tests.web_attacks.target import HOST, TOKEN, Target
 DESCRIPTORS: Final = 1024
 """What systemd, containers and shells allow a process that does not ask for more."""
 FEW_DESCRIPTORS: Final = 512
-"""Fewer places, which a smaller crowd fills."""
+"""The agent then has fewer places for connections, so a smaller crowd fills them."""
 GIGABYTE: Final = 1 << 30
 LONGEST_MS: Final = 20_000
-"""For a request in the worst moment: more than it takes on a slow machine, and less than a starved request waits.
+"""The limit for the slowest request. It takes less on a slow machine, and a starved request waits longer.
 
-The time for which a busy machine lets the agent wait does not count. The rest is 2.6 s on the slowest machine that was
-measured, and three times as much beside busy loops, because the agent's own work takes longer there.
+The time for which a busy machine gives the agent no processor does not count. The rest was 2.6 s on the slowest machine
+that was measured, and three times as much next to busy loops, because the agent's own work takes longer there.
 """
 GROWTH_MB: Final = 80
-"""128 connections for each of TCP and the socket, up to 0.3 MB each. Without a bound it is gigabytes."""
+"""With few descriptors: 128 connections each for TCP and the socket, up to 0.3 MB each. Without a bound, gigabytes."""
 _OTHERS: Final = 10
-"""Descriptors that the agent may just then have open for its own work."""
+"""Descriptors that the agent may have open for its own work at that moment."""
 _CHUNK: Final = b"x" * (1 << 20)
 _HEAD: Final = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
 
@@ -45,7 +45,7 @@ class Crowd:
         """Open one more connection. The agent may already have dropped it."""
         connection = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         self._held.enter_context(connection)
-        if not unix:  # where a full queue makes only whoever has no timeout wait
+        if not unix:  # a Unix socket with a timeout does not wait for room in a full queue
             connection.settimeout(PATIENCE_S)
         connection.connect(str(self.target.socket) if unix else (HOST, self.target.port))
         connection.setblocking(False)

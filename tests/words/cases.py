@@ -1,4 +1,4 @@
-"""The faults that docker, aws and the ECR credential helper can tell of too, and how to make them."""
+"""The faults that docker, aws and the ECR credential helper can report, too, and the commands that show them."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from tests.words.scene import Scene
 
 
 class Step(IntEnum):
-    """When a fault is there: some would hide others, or follow from them."""
+    """When a fault is present. Some faults would hide others, or follow from them."""
 
     FROM_THE_START = 0
     TOKEN_FILE_GONE = 1
@@ -24,7 +24,7 @@ class Step(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One fault; `subject` is the agent's, `about` a heading."""
+    """One fault. `subject` is the subject of the agent's warning, `about` is a heading on the page."""
 
     code: str
     subject: str
@@ -42,7 +42,7 @@ def _ask_aws(region: str) -> Callable[[Scene], tuple[Command, ...]]:
 
 
 def _pull(hostname: str, user: str, password: str) -> Command:
-    """What `docker pull` asks first, by which it fails; done by the CLI alone, with this login in config.json."""
+    """Return the request that makes `docker pull` fail. The CLI sends it alone, with this login in config.json."""
     auth = base64.b64encode(f"{user}:{password}".encode()).decode()
     config = json.dumps({"auths": {hostname: {"auth": auth}}})
     return Command(f"docker manifest inspect {hostname}/team/app:1", config=config)
@@ -53,7 +53,7 @@ def _no_program(line: str) -> Callable[[Scene], tuple[Command, ...]]:
 
 
 def _in_home(hostname: str, *, config: str | None = None, mode: int = 0o700) -> Callable[[Scene], tuple[Command, ...]]:
-    """A login where Docker's configuration is such."""
+    """Return a login with this content of config.json, and this mode of its directory."""
     return lambda scene: (replace(docker_login(scene, hostname), config=config, mode=mode),)
 
 

@@ -1,4 +1,4 @@
-"""The agent's own words on every fault of the table, from two lives of one agent."""
+"""The agent's own words on every fault of the table, from two runs of the agent."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.words.page import Told, Words, write
 from tests.words.scene import Scene
 
 Measured = dict[tuple[str, str], Told]
-"""By code and heading."""
+"""The key is the code and the heading."""
 
 WRITING: Final = "WORDS_DOCUMENT" in os.environ
 _ALL_S: Final = 40.0
@@ -25,7 +25,7 @@ _ALL_S: Final = 40.0
 
 @pytest.fixture(scope="session")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Measured:
-    """Every case; what the others say is asked only where the page is written."""
+    """Return the result of every case. The other tools run only if the page is written."""
     need("ip", "nsenter", "setpriv", "docker", "aws", "docker-credential-ecr-login")
     measured: Measured = {}
     with ExitStack() as stack:
@@ -84,7 +84,7 @@ def _running(agent: Agent) -> Iterator[None]:
 
 
 def _measure(scene: Scene, agent: Agent, step: Step, measured: Measured) -> None:
-    """Wait for what the agent says of the step's cases, and ask the others too."""
+    """Wait for the agent's warnings on the step's cases. If the page is written, run the other tools, too."""
     cases = [case for case in CASES if case.step is step]
     agent.wait_for("all of the step", lambda status: all(_words(case, status, scene) for case in cases), _ALL_S)
     for case in cases:

@@ -9,7 +9,7 @@ _NO_SUCH_NAME: Final = bytes.fromhex("8183 0001 0000 0000 0000")
 
 
 class NoNames(asyncio.DatagramProtocol):
-    """Says of whatever it is asked that there is no such name."""
+    """Answers every query with "no such name"."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)

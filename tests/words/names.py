@@ -1,4 +1,4 @@
-"""Who is where on the machine of these tests: each fault has a host name, or a region of AWS, of its own."""
+"""The host names and AWS regions on the machine of these tests. Each fault has its own."""
 
 from typing import Final
 
@@ -18,9 +18,9 @@ SILENT: Final = "silent.example.com"
 ILL: Final = "ill.example.com"
 PORTAL: Final = "portal.example.com"
 FETCHED: Final = "fetched.example.com"
-"""Given to ecr-login, which cannot store."""
+"""Its credential helper is ecr-login, which cannot store."""
 PERSONAL: Final = "personal.example.com"
-"""Somebody logs in there by hand, with a password that is worth nothing."""
+"""A person logged in there by hand, with a wrong password."""
 LATER: Final = "later.example.com"
 NATIVE: Final = "native.example.com"
 TYPO: Final = "regsitry.example.com"
@@ -41,7 +41,7 @@ REGIONS: Final = (DENIED, THROTTLED, UNROUTED, AILING, CLOCK, KEYLESS, IDENTITY,
 
 
 def ecr(region: str) -> str:
-    """The private registry of the account there."""
+    """Return the account's private registry in the region."""
     return f"{ACCOUNT}.dkr.ecr.{region}.amazonaws.com"
 
 

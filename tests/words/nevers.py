@@ -1,4 +1,4 @@
-"""What no hint has: a recursive command, a command on what is not there, a placeholder, a command shells misread."""
+"""What no hint has: recursive commands, commands on missing paths, placeholders, commands that shells misread."""
 
 import os
 import re
@@ -21,23 +21,23 @@ _CHANGES: Final = ("chown", "chmod")
 
 
 def commands_in(hint: str) -> list[str]:
-    """What stands in back quotes, but for the lines of a systemd drop-in."""
+    """Return the texts in back quotes, except the lines of a systemd drop-in."""
     quoted = re.findall(r"`([^`]*)`", hint)
     return [text for text in quoted if not text.startswith(("[Service]", "ReadWritePaths="))]
 
 
 def words_of(command: str) -> list[str]:
-    """The words that a real shell makes of the command, which is not run."""
+    """Return the words that a real shell makes of the command. The command does not run."""
     done = subprocess.run(["sh", "-c", f"printf '%s\\0' {command}"], capture_output=True, check=True, timeout=20)
     assert done.stderr == b"", command
     return [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]]
 
 
 def assert_pasteable(hint: str, may_change: Collection[Path] = (), outside: Collection[str] = ()) -> None:
-    """Hold a hint to the nevers.
+    """Check that a hint has none of these faults.
 
     Args:
-        hint: as a person sees it.
+        hint: the text that the user sees.
         may_change: the only paths that a command may change.
         outside: names and paths that came from outside, which may look like placeholders.
     """

@@ -1,4 +1,4 @@
-"""What people would type instead, and what that prints."""
+"""The commands that people would type instead, and what they print."""
 
 import re
 import shlex
@@ -15,7 +15,7 @@ from tests.words.scene import Scene
 
 HELPER_LOG: Final = Path(".ecr/log/ecr-login.log")
 _PATIENCE_S: Final = 30.0
-# What differs from one run to the next, where it tells nobody anything.
+# Text that differs between runs, and has no meaning for the reader.
 _PASSING: Final = (
     (re.compile(r'time="[^"]+"'), 'time="2026-01-01T12:00:00Z"'),
     (re.compile(r"(?i)(request ?id:? ?)[0-9a-f]{8}-[0-9a-f-]{27}"), r"\1…"),
@@ -27,9 +27,9 @@ _PASSING: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command; `stdin` and the values of `env` may be secrets.
+    """One command. `stdin` and the values of `env` may be secrets.
 
-    `config` is put into Docker's config.json first, and then its directory has `mode`.
+    `config` is written to Docker's config.json first. Then its directory gets `mode`.
     """
 
     line: str
@@ -48,12 +48,12 @@ def aws_password(scene: Scene, region: str) -> Command:
 
 
 def helper_get(scene: Scene, region: str) -> Command:
-    """The ECR credential helper as docker calls it."""
+    """Return the call of the ECR credential helper that docker makes."""
     return Command("docker-credential-ecr-login get", stdin=names.ecr(region), env=scene.aws_keys(region))
 
 
 def tell(scene: Scene, command: Command) -> str:
-    """The command as typed, all that it printed, and its exit code; what the helper writes to its log too."""
+    """Return the command as typed, its output, its exit code, and the last line of the helper's log, if any."""
     home = Path(tempfile.mkdtemp(dir=scene.directory))
     docker = home / ".docker"
     docker.mkdir()
@@ -62,7 +62,8 @@ def tell(scene: Scene, command: Command) -> str:
     docker.chmod(command.mode)
     env = environment(HOME=str(home), AWS_STS_REGIONAL_ENDPOINTS="regional", **scene.machine.trust)
     env.update(command.env)
-    run = "" if "PATH" in command.env else "exec "  # what hangs is killed then; what is not there is told without it
+    # With exec, a timeout kills the program. Without it, the shell reports a missing program.
+    run = "" if "PATH" in command.env else "exec "
     try:
         done = scene.inside.run(
             "/bin/sh", "-c", f"{run}{command.line} 2>&1", env=env, stdin=command.stdin, timeout=_PATIENCE_S
@@ -86,7 +87,7 @@ def _typed(command: Command) -> str:
 
 
 def cleaned(text: str, *homes: Path) -> str:
-    """Without what differs from one run to the next, and with the home where a person's would be."""
+    """Replace the text that differs between runs, and replace the home with that of a person."""
     for home in homes:
         text = text.replace(str(home), "/home/ada")
     for pattern, instead in _PASSING:

@@ -1,4 +1,4 @@
-"""What `docs/warnings.md` shows of each fault: our words, and what the others print."""
+"""The part of `docs/warnings.md` on each fault: what the agent reports, and what other tools print."""
 
 import re
 import textwrap
@@ -20,7 +20,7 @@ _WIDTH: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The agent's own, of one warning."""
+    """The texts of one warning of the agent."""
 
     message: str
     hint: str
@@ -33,7 +33,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One fault, by the agent and by the others, whose words are one text a command."""
+    """One fault, as the agent and other tools report it. `others` has one text for each command."""
 
     about: str
     agent: Words
@@ -46,17 +46,17 @@ class Told:
 
 
 def shown() -> dict[str, dict[str, str]]:
-    """By code and heading, the text that the page shows."""
+    """Return the texts on the page, by code and heading."""
     return {code: dict(_TOLD.findall(body)) for code, body in _SECTION.findall(DOCUMENT.read_text())}
 
 
 def agents_words(text: str) -> str:
-    """The agent's part of a text that `shown` gave, unfolded."""
+    """Return the agent's part of a text from `shown`, unfolded."""
     return _unfolded(text[text.index(_OURS) :])
 
 
 def write(told: Mapping[str, Iterable[Told]]) -> None:
-    """Put each code's faults at the end of its section, in the place of those that stood there."""
+    """Put each code's faults at the end of its section. They replace the ones from earlier runs."""
     text = _BLOCK.sub("", DOCUMENT.read_text())
 
     def with_block(found: re.Match[str]) -> str:
@@ -68,7 +68,7 @@ def write(told: Mapping[str, Iterable[Told]]) -> None:
 
 
 def _folded(text: str) -> str:
-    """Long lines go on in the next one, indented."""
+    """Continue long lines on the next line, indented."""
     fold = textwrap.TextWrapper(_WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
     return "\n".join(fold.fill(line) for line in text.splitlines())
 

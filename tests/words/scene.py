@@ -1,4 +1,4 @@
-"""One machine on which all that others can tell of is broken at once, each under a name of its own."""
+"""One machine with all faults at once that other tools can report, each under its own name."""
 
 import secrets
 import shutil
@@ -45,13 +45,13 @@ _SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 _LIFE_S: Final = 6
 _HOSTS: Final = (*names.SERVED, *names.SPECIAL, names.ecr(names.ENDING))
-# Root without its capabilities is refused what an ordinary user is refused.
+# Without its capabilities, root has the rights of an ordinary user.
 _POWERLESS: Final = (shutil.which("setpriv") or "setpriv", "--bounding-set=-all")
 _NSENTER: Final = shutil.which("nsenter") or "nsenter"
 
 
 class Inside:
-    """The machine as an ordinary user has it, whatever the user's PATH."""
+    """The machine with the rights of an ordinary user, and with any PATH."""
 
     def __init__(self, machine: Machine) -> None:
         self._namespace: Final = machine.namespace
@@ -71,10 +71,10 @@ class Scene:
     """Servers, secrets, and the home that the agent and people share.
 
     Attributes:
-        engine: where `silent_engine` listens, as DOCKER_HOST has it.
-        password, wrong: of `names.USER`; taken everywhere, and nowhere.
-        web_identity: a file with a web identity token of which AWS knows nothing.
-        dead_token: an ECR token past its time.
+        engine: the address of `silent_engine`, in the form of DOCKER_HOST.
+        password, wrong: passwords of `names.USER`. Registries accept the first, and never the second.
+        web_identity: a file with a web identity token that AWS does not know.
+        dead_token: an expired ECR token.
         foreign_token: an ECR token of another region than that of `names.FOREIGN_TOKEN`.
     """
 
@@ -102,20 +102,20 @@ class Scene:
         self._serve()
 
     def new_agent(self, **env: str) -> Agent:
-        """An agent in this home, not started yet."""
+        """Return an agent in this home that is not started yet."""
         settings = {**_SETTINGS, "aws": {**_SETTINGS["aws"], "identity_token_file": str(self.web_identity)}}
-        inside = cast("Namespace", self.inside)  # an agent asks its namespace for `args` and `run` alone
+        inside = cast("Namespace", self.inside)  # an agent uses only `args` and `run` of it
         return Agent(inside, self.home, settings, {**self.machine.trust, **env})
 
     def silent_engine(self) -> None:
-        """Something at `engine` that takes connections, and says nothing."""
+        """Listen at `engine`, accept connections, and send nothing."""
         engine = Engine()
         engine.fault = Broken.SILENT
         self.machine.namespace.call(engine.start(Path(self.engine.removeprefix("unix://"))))
         self._stack.callback(lambda: self.machine.namespace.call(engine.stop()))
 
     def give_all(self, agent: Agent) -> None:
-        """Every secret that is there from the start."""
+        """Give the agent every secret that exists from the start."""
         login = {"username": names.USER, "password": self.password}
         for name in (*names.SERVED, *names.SPECIAL, names.TYPO):
             if name not in (names.LATER, names.NATIVE, names.FOREIGN_TOKEN, names.WRONG_PASSWORD):
@@ -132,7 +132,7 @@ class Scene:
         agent.give(_secret(names.LATER), names.LATER, username=names.USER, password=self.password)
 
     def aws_keys(self, region: str) -> dict[str, str]:
-        """For whoever asks AWS there by hand: the variables of the same identity as in the agent's secret."""
+        """Return the variables for a manual call to AWS there, with the same identity as in the agent's secret."""
         if region == names.KEYLESS:
             return {}
         if region == names.IDENTITY:
@@ -142,12 +142,12 @@ class Scene:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What may stand nowhere."""
+        """The secrets, which no text may show."""
         keys = (user.secret_access_key for user in self.users.values())
         return (self.password, self.wrong, self.dead_token, self.foreign_token, *keys)
 
     def end_renewals(self) -> None:
-        """From now on the token of `names.ENDING`, which lives for seconds, is not renewed."""
+        """Let all further renewals for `names.ENDING` fail. Its token lives for seconds."""
         self.clouds[names.ENDING].fail(TOKEN_CALL, "server_error")
 
     def _aws_secret(self, region: str) -> dict[str, str]:
@@ -165,7 +165,7 @@ class Scene:
         self.clouds[names.ENDING].token_life_s = _LIFE_S
 
     def _resolve(self) -> None:
-        """What is not in /etc/hosts does not resolve, and that is told at once."""
+        """Resolve only the names in /etc/hosts. Any other name fails at once."""
         conf = self.directory / "resolv.conf"
         conf.write_text(f"nameserver {NAME_SERVER}\n")
         self.machine.namespace.run("mount", "--bind", conf, "/etc/resolv.conf", env=environment()).check_returncode()

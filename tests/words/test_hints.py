@@ -143,7 +143,7 @@ def denied(who: str, action: str, rest: str = "", *, asked: str = TOKEN) -> Prob
     ],
 )
 def test_a_denial_shows_the_missing_statement_and_the_policy_it_belongs_to(who: str, holder: str) -> None:
-    """A developer can forward the hint as it is."""
+    """A developer can forward the hint unchanged."""
     problem = denied(who, TOKEN)
     assert '{"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}' in problem.hint
     assert f"the IAM policy of {holder}" in problem.hint

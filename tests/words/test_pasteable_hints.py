@@ -1,4 +1,4 @@
-"""Every hint can be followed as it stands, whatever paths, links, names and owners it meets."""
+"""Every hint can be followed without changes, with any paths, links, names and owners."""
 
 import ast
 import base64
@@ -58,7 +58,7 @@ FEW: Final = settings(max_examples=40, deadline=None, suppress_health_check=[Hea
 
 
 def every_problem() -> list[type[Problem]]:
-    """Each class of them, wherever in the package it is made."""
+    """Return each subclass of `Problem` in the package."""
     for module in pkgutil.walk_packages([str(PACKAGE)], "agent."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -73,7 +73,7 @@ def every_problem() -> list[type[Problem]]:
 
 @pytest.mark.parametrize("kind", every_problem(), ids=lambda kind: kind.__name__)
 def test_the_hint_of_every_problem_can_be_followed(kind: type[Problem]) -> None:
-    """With the registry's own name in it."""
+    """It contains the registry's own name."""
     assert_pasteable(kind(HOST, "what happened").hint)
 
 
@@ -81,7 +81,7 @@ def test_the_hint_of_every_problem_can_be_followed(kind: type[Problem]) -> None:
     "name", [name for name, value in vars(hints).items() if name.isupper() and isinstance(value, str)]
 )
 def test_every_hint_for_a_special_case_can_be_followed(name: str) -> None:
-    """Those that stand in one module."""
+    """These hints are the constants of `agent.model.hints`."""
     assert_pasteable(CredentialStoreFailed(HOST, "what happened", hint=getattr(hints, name)).hint)
 
 
@@ -98,7 +98,7 @@ def test_a_hint_that_is_too_long_has_only_whole_commands(before: int) -> None:
 @FEW
 @given(st.lists(TEXTS, min_size=1, max_size=2))
 def test_a_command_is_one_for_a_shell(operands: list[str]) -> None:
-    """A real shell makes exactly those words of it; what cannot be shown so is no command."""
+    """A real shell splits it into exactly these words. Operands that cannot be shown like this give no command."""
     shown = command("sudo chown", *operands)
     if shown is not None:
         assert words_of(shown[1:-1]) == ["sudo", "chown", *operands]
@@ -109,7 +109,7 @@ def test_a_command_is_one_for_a_shell(operands: list[str]) -> None:
 
 @st.composite
 def trees(draw: st.DrawFn) -> tuple[str, str, str, str, int, int, str]:
-    """Names of home and of another place, what `.docker` and `config.json` are, whose, and which is configured."""
+    """Draw the names of two directories, the kinds of `.docker` and `config.json`, owner, mode, and the one in use."""
     docker = draw(st.sampled_from(["directory", "link", "dangling", "missing", "file", "fifo"]))
     config = draw(st.sampled_from(["file", "missing", "link", "dangling", "loop", "directory", "fifo"]))
     uid = draw(st.sampled_from([os.geteuid(), 4001]))
@@ -117,7 +117,7 @@ def trees(draw: st.DrawFn) -> tuple[str, str, str, str, int, int, str]:
 
 
 def make(place: Path, kind: str, elsewhere: Path) -> None:
-    """Put something of this kind there."""
+    """Create a file, directory, pipe or link of this kind at `place`."""
     match kind:
         case "directory":
             place.mkdir()
@@ -138,7 +138,7 @@ def make(place: Path, kind: str, elsewhere: Path) -> None:
 def test_no_advice_about_a_tree_harms(
     tree: tuple[str, str, str, str, int, int, str], error: int | None, unit: str | None, user: str
 ) -> None:
-    """Links, pipes, owners, modes: at most `.docker` and its `config.json` are changed."""
+    """With any links, pipes, owners and modes, a hint changes at most `.docker` and its `config.json`."""
     home_name, other, docker, config, uid, mode, which = tree
     with tempfile.TemporaryDirectory() as scratch:
         home, etc = Path(scratch, "h", home_name), Path(scratch, "e", other)
@@ -161,7 +161,7 @@ def test_no_advice_about_a_tree_harms(
 
 @pytest.mark.parametrize("config", ["file", "missing"])
 def test_dockers_own_directory_is_given_back_by_name(tmp_path: Path, config: str) -> None:
-    """After `sudo docker login` made it: the directory and the file, by the user's name, and nothing else."""
+    """After `sudo docker login` made it, the command gives the user the directory and the file, and nothing else."""
     make(tmp_path / ".docker", "directory", tmp_path)
     make(tmp_path / ".docker/config.json", config, tmp_path)
     path = tmp_path / ".docker/config.json"
@@ -171,7 +171,7 @@ def test_dockers_own_directory_is_given_back_by_name(tmp_path: Path, config: str
 
 
 def test_a_link_into_etc_is_left_to_its_owner(tmp_path: Path) -> None:
-    """The case that broke a system: no command at all."""
+    """This case once broke a system. The hint has no command at all."""
     make(tmp_path / ".docker", "directory", tmp_path)
     path = tmp_path / ".docker/config.json"
     path.symlink_to("/etc/docker-of-a-test/config.json")
@@ -184,7 +184,7 @@ def test_a_link_into_etc_is_left_to_its_owner(tmp_path: Path) -> None:
 @FEW
 @given(NAMES, TEXTS)
 def test_a_login_of_podmans_is_removed_by_its_own_path_and_key(name: str, repository: str) -> None:
-    """Both come from outside."""
+    """Both the path and the key come from outside."""
     registry = parse_hostname("ghcr.io")
     mine, other = Entry("bob", Sensitive("mine")), base64.b64encode(b"eve:hers").decode()
     order, placed = DesiredLogin(registry, mine, None), StoreResult(CONFIG_FILE, mine, ours=True)
@@ -201,7 +201,7 @@ def test_a_login_of_podmans_is_removed_by_its_own_path_and_key(name: str, reposi
 @FEW
 @given(TEXTS, TEXTS)
 def test_names_from_outside_stay_names(name: str, other: str) -> None:
-    """Of units, helpers, directories, users, programs, and names that did not resolve."""
+    """They name units, helpers, directories, users, programs, and hosts that did not resolve."""
     texts = [
         hints.helper_hint(name),
         opening(name, [f"/{other}"]),
@@ -219,7 +219,7 @@ def test_names_from_outside_stay_names(name: str, other: str) -> None:
 
 
 def test_a_denied_role_is_named_or_left_to_words() -> None:
-    """AWS does not always say which role it was about."""
+    """AWS does not always name the role."""
     refusal = AwsRefusal(
         action="sts:AssumeRole",
         code="AccessDenied",
@@ -231,11 +231,11 @@ def test_a_denied_role_is_named_or_left_to_words() -> None:
     assert_pasteable(problem_of(refusal).hint)
 
 
-# The source itself, for the hint that comes next
+# Checks of the source itself, for future hints
 
 
 def texts_of(file: Path) -> Iterator[str]:
-    """Each text in the source but docstrings; a value in an f-string is a NUL."""
+    """Yield each text in the source except docstrings. A value in an f-string becomes a NUL."""
     tree = ast.parse(file.read_text())
     bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
@@ -247,13 +247,13 @@ def texts_of(file: Path) -> Iterator[str]:
 
 
 SOURCES: Final = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "commands.py")
-# Registries' names hold nothing that a shell knows (agent/model/registry.py).
+# Registry names have no characters with a meaning for a shell (agent/model/registry.py).
 SAFE: Final = re.compile(r"registry-agent renew \0|registry-agent renew HOST|getent hosts HOST|curl https://HOST/v2/")
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_text_in_the_source_is_a_command_that_harms(file: Path) -> None:
-    """Nothing recursive; in a command no placeholder, and no value that `commands.command` has not quoted."""
+    """No text is recursive. No command has a placeholder, or a value that `commands.command` did not quote."""
     for text in texts_of(file):
         assert not RECURSIVE.search(text), text
         for run in commands_in(text):
@@ -263,7 +263,7 @@ def test_no_text_in_the_source_is_a_command_that_harms(file: Path) -> None:
 
 
 def test_the_guard_sees_what_it_is_there_for() -> None:
-    """The hints that were wrong."""
+    """It finds hints that were wrong in the past."""
     assert RECURSIVE.search("`sudo chown -R 4001 /etc`")
     assert RECURSIVE.search("`chmod --recursive go= x`")
     assert RECURSIVE.search("`rm -rf x`")

@@ -1,4 +1,4 @@
-"""The page shows what docker, aws and the ECR credential helper say of a fault, beside what the agent says of it."""
+"""The page shows what docker, aws and the ECR credential helper print for a fault, next to what the agent reports."""
 
 import re
 
@@ -12,8 +12,8 @@ from tests.words.page import agents_words, shown
 FAULTS_OF_CLOUDS = ("credentials_missing", "access_denied", "throttled", "unreachable", "error")
 NOTHING_TO_COMPARE = frozenset(
     {
-        "docker_cli_failed",  # it is docker that is broken
-        "engine_forbidden",  # the tools run as root there, whom no socket forbids
+        "docker_cli_failed",  # docker itself is broken
+        "engine_forbidden",  # the tools run as root there, and no socket refuses root
         "settings_invalid",
         "status_listen_failed",
         "state_unusable",
@@ -27,23 +27,23 @@ NOTHING_TO_COMPARE = frozenset(
         *(f"{cloud}_{fault}" for cloud in ("google", "azure") for fault in FAULTS_OF_CLOUDS),
         "credential_command_failed",  # docker asks no such source
         "helper_unavailable",
-        "renewal_failing",  # the others are silent until the token has ended
+        "renewal_failing",  # the others print nothing until the token has expired
         "login_restored",
         "report_failed",
     }
 )
-"""What only an agent can be wrong about: the others do not know of it, and say nothing."""
+"""Faults that only an agent can have. The other tools do not know them, and print nothing."""
 
 
 def test_every_fault_that_others_can_tell_stands_on_the_page() -> None:
-    """Each case has its text below its code, and no other has one."""
+    """Each case has its text under its code, and the page has no other texts."""
     cases = {(case.code, case.about) for case in CASES}
     assert {code for code, _ in cases} == SEVERITIES.keys() - NOTHING_TO_COMPARE
     assert {(code, about) for code, texts in shown().items() for about in texts} == cases, "run `make words`"
 
 
 def test_every_text_is_of_a_command_that_ran() -> None:
-    """What was typed, what came of it, and how it ended; and no secret among the arguments."""
+    """It shows the command, the output and how it ended. No argument is a secret."""
     texts = [text for texts in shown().values() for text in texts.values()]
     for text in texts:
         assert re.match(r"\$ (docker|aws|echo \S+ \| docker-credential-ecr-login) ", text), text
@@ -52,9 +52,9 @@ def test_every_text_is_of_a_command_that_ran() -> None:
         assert "/home/ada" in text or "/words" not in text  # where the test ran
 
 
-@pytest.mark.timeout(900)  # where the page is written, the others are asked too, and some take their time
+@pytest.mark.timeout(900)  # if the page is written, the other tools run, too, and some are slow
 def test_the_agents_words_on_the_page_are_what_it_says(told: Measured) -> None:
-    """Message, hint and whose turn it is, of the same fault in a real life of the agent."""
+    """Message, hint and `needs` are those of the same fault in a real run of the agent."""
     page = shown()
     for (code, about), measured in told.items():
         assert agents_words(page[code][about]) == measured.agent.text, f"{code}: run `make words`"

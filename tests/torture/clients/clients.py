@@ -51,8 +51,8 @@ class Client:
         command: the request. `{image}`, `{repository}` and `{tag}` stand for the private image.
         stdin: what the command reads, with the same placeholders.
         env: its variables, apart from HOME and PATH.
-        after: what has to be there as well.
-        module: the Python package that has to be there as well.
+        after: the set-up steps that it needs as well.
+        module: the Python package that it needs as well.
         ignores: the kinds of login that it does not use from the file.
         gives_no_reason: whether it hides why the agent gives no login.
         remark: what a reader of the table needs to know.
@@ -71,7 +71,7 @@ class Client:
     remark: str = ""
 
     def uses(self, login: str, store: str) -> bool:
-        """Whether it uses this kind of login from this store."""
+        """Return whether it uses this kind of login from this store."""
         return store == "helper" or login not in self.ignores
 
 

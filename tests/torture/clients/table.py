@@ -62,6 +62,6 @@ def reason(*, is_shown: bool) -> str:
 
 
 def documented(store: str) -> list[list[str]]:
-    """The rows of the store's table in the document, with its header and without the line below it."""
+    """Return the rows of the store's table in the document, with its header and without the line below it."""
     lines = _TABLE.findall(DOCUMENT.read_text())[STORES.index(store)].splitlines()
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if not line.startswith("| ---")]

@@ -31,7 +31,7 @@ def test_a_client_uses_the_login(client: Client, site: Site, table: Table) -> No
 @_each_store
 @_each_client
 def test_a_client_waits_for_a_slow_agent(client: Client, site: Site) -> None:
-    """With logins in memory, the answer comes seconds later. With the file, nobody asks."""
+    """With logins in memory, the answer comes seconds later. With the file, no client asks the agent."""
     with site.slow():
         done = site.request(client, site.home)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""A machine with a real registry under many names, a pretend ECR whose tokens live for seconds, and agents."""
+"""A machine with a real registry under many names, a simulated ECR whose tokens live for seconds, and agents."""
 
 import itertools
 from collections.abc import Iterator

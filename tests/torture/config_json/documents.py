@@ -1,4 +1,4 @@
-"""A config.json full of what is not the agent's, and what must hold of it whatever happens."""
+"""A config.json full of what is not the agent's, and checks that nothing of it has changed."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 MODE: Final = 0o640
 OWNER: Final = (12345, 54321) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
 
-# Digits that a float would lose, keys that only look alike, depth, every script, types that nobody expects.
+# Digits that a float would lose, keys that only look alike, deep nesting, many scripts, and unexpected types.
 FOREIGN: Final = """{
   "psFormat": "table {{.ID}}\\t{{.Names}}", "HttpHeaders": {"X-Meta": "ünï \\u2028 \\ud83d\\ude00", "x-meta": ""},
   "auths": {
@@ -24,38 +24,38 @@ FOREIGN: Final = """{
 
 
 class Number(NamedTuple):
-    """A number by its digits, so that a lost one shows."""
+    """A number as its digits, so that a lost digit is noticed."""
 
     digits: str
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """Every key, in order, with numbers as they are written; fails where it is no JSON object."""
+    """Parse a JSON object. The order of keys and the spelling of numbers stay. Fails if it is no JSON object."""
     document = json.loads(data, parse_int=Number, parse_float=Number)
     assert isinstance(document, dict)
     return document
 
 
 def others(document: dict[str, Any], ours: Collection[str]) -> dict[str, Any]:
-    """What is not the agent's; a file without `auths` is one with empty ones."""
+    """Return what is not the agent's. A file without `auths` counts as one with an empty `auths`."""
     auths = document.get("auths") or {}
     return {**document, "auths": {key: entry for key, entry in auths.items() if key not in ours}}
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Also in the order of the keys."""
+    """Return whether both are equal, including the order of the keys."""
     return json.dumps(one) == json.dumps(other)
 
 
 def lay(path: Path, text: str = FOREIGN) -> None:
-    """Put it there, with a mode and an owner that no program would choose by itself."""
+    """Write the file, with a mode and an owner that no program would choose by itself."""
     path.write_text(text)
     path.chmod(MODE)
     os.chown(path, *OWNER)
 
 
 def faults_of(path: Path, expected: dict[str, Any], ours: Collection[str], *, permissions: bool = True) -> list[str]:
-    """What is wrong with the file: not JSON, something foreign changed, another mode or owner."""
+    """Return what is wrong with the file: it is not JSON, foreign content has changed, or the mode or owner has."""
     try:
         document = parse(path.read_bytes())
     except (OSError, ValueError, AssertionError) as error:

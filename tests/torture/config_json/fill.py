@@ -1,8 +1,8 @@
-"""A program: config.json or state.json is written while there is room for 0, 1, 2, ... more bytes or blocks.
+"""A program that writes config.json or state.json while there is room for 0, 1, 2, ... more bytes or blocks.
 
-Arguments: a directory; `bytes` (no file can grow past so many: EFBIG at each offset) or a block's size (the directory's
-file system is filled but for so many: ENOSPC); the step from one room to the next; a layout of `lines.Scene`, or
-`state` for state.json. Prints what was seen as JSON.
+Arguments: a directory; `bytes` (no file can grow past that number: EFBIG at each offset) or a block's size (the
+directory's file system has only that many free blocks: ENOSPC); the step from one amount of room to the next; a layout
+of `lines.Scene`, or `state` for state.json. Prints the results as JSON.
 """
 
 import errno
@@ -27,23 +27,23 @@ _ENOUGH: Final = 3
 
 
 class File(Protocol):
-    """What is written."""
+    """A file that is written and checked."""
 
     def lay(self) -> None: ...
 
     def write(self) -> None:
-        """Raises OSError."""
+        """Write the file. Raises OSError."""
 
     def untouched(self) -> list[str]:
-        """What differs from how it was laid out."""
+        """Return what differs from the state after `lay`."""
 
     def faults(self, ran: Ran) -> Iterator[str]:
-        """Once there is room: what is wrong, also after a start and a write."""
+        """Yield what is wrong once there is room, also after a start and a write."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """How many amounts of room there were, how many were too little, and what was wrong."""
+    """How many amounts of room were tried, how many were too small, and what was wrong."""
 
     rooms: int = 0
     refused: int = 0
@@ -91,15 +91,9 @@ class State:
         ]
 
 
-async def _flush(state_file: StateFile) -> None:
-    """Wait until the state is written, or refused. One call waits for a few seconds at most."""
-    for _ in range(20):
-        await state_file.flush()
-
-
 @contextmanager
 def bytes_left(room: int) -> Iterator[None]:
-    """No file can grow past `room` bytes."""
+    """Let no file grow past `room` bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
     try:
@@ -110,7 +104,7 @@ def bytes_left(room: int) -> Iterator[None]:
 
 @contextmanager
 def blocks_left(filler: Path, block: int, room: int) -> Iterator[None]:
-    """Room for `room` blocks on the file system of `filler`."""
+    """Fill the file system of `filler`, except for `room` blocks."""
     with filler.open("wb", buffering=0) as file:
         for step in (block * 64, block):
             with suppress(OSError):
@@ -126,7 +120,7 @@ def blocks_left(filler: Path, block: int, room: int) -> Iterator[None]:
 
 
 def explore(file: File, leave: Callable[[int], AbstractContextManager[None]], step: int) -> Seen:
-    """A `step` more of room each time, until there was enough a few times."""
+    """Try with a `step` more of room each time, until it was enough `_ENOUGH` times in a row."""
     seen, enough = Seen(), 0
     while enough < _ENOUGH:
         room, refused, faults = seen.rooms * step, False, []
@@ -147,7 +141,7 @@ def explore(file: File, leave: Callable[[int], AbstractContextManager[None]], st
 
 
 def main(directory: Path, how: str, step: int, what: str) -> Seen:
-    # Blocks: so many that there are some to run out of, and the last one nearly full, so that any more takes one more.
+    # With blocks, the file is several blocks long. The last one is nearly full, so a longer file needs another block.
     padding = 0 if how == "bytes" else 4 * int(how) - len(FOREIGN.encode()) - 10
     text = FOREIGN.replace("table", "table" + " " * padding)
     file = State(directory) if what == "state" else Scene(directory, what, text=text)

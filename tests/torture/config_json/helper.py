@@ -1,4 +1,4 @@
-"""A credential helper that locks its store, which lies in the home directory of whoever asks."""
+"""A credential helper that locks its store. The store is in the caller's home directory."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ with open(store.with_suffix(".lock"), "w") as lock:
 
 
 def put_helper(directory: Path) -> None:
-    """The program, into a directory that is on the PATH."""
+    """Create `directory`, which is on the PATH, with the program."""
     directory.mkdir()
     program = directory / f"docker-credential-{NAME}"
     program.write_text(_PROGRAM.format(python=sys.executable, store=_STORE))
@@ -36,6 +36,6 @@ def put_helper(directory: Path) -> None:
 
 
 def stored(home: Path) -> dict[str, dict[str, str]]:
-    """What the helper keeps in that home directory, by server."""
+    """Return the logins that the helper keeps in that home directory, by server."""
     store = home / _STORE
     return dict(json.loads(store.read_text())) if store.exists() else {}

@@ -1,7 +1,7 @@
-"""A program: one write of config.json, killed before its n-th line, with a stranger's write before its m-th.
+"""A program that writes config.json, is killed before the n-th line of code, and has a stranger write before the m-th.
 
-Arguments: a directory, a layout, a stranger, how many pairs of both at most, a seed, and by how much the text is longer
-than what is written in its place. Prints what was seen as JSON.
+Arguments: a directory, a layout, a stranger, how many pairs of a kill and a stranger to try at most, a seed, and the
+number of extra spaces in the file, which a write removes. Prints the results as JSON.
 """
 
 import json
@@ -32,12 +32,12 @@ _STRANGER_CAME: Final = b"s"
 _LOOP: Final = SameThreadLoop()
 _NEVER: Final = 0
 _SOON: Final = 60
-"""Lines after the stranger's write in which the two get in each other's way."""
+"""A kill this many lines after the stranger's write can still interfere with it."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """`lines` of one undisturbed write; what was tried; how many kills left a temporary file; what was wrong."""
+    """The lines of one undisturbed write, what was tried, how many kills left a temporary file, and what was wrong."""
 
     lines: int = 0
     kills: int = 0
@@ -49,17 +49,17 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """`lines` that the child went through; None: it was killed."""
+    """`lines` is how many lines the child ran, or None if it was killed. `stranger` is whether the stranger wrote."""
 
     lines: int | None
     stranger: bool
 
 
 class Scene:
-    """One layout of the file, laid out anew for each run.
+    """One layout of the file, created again for each run.
 
-    `plain`, `linked`, `new` (no file yet), or `mounted` (the caller has mounted it by itself). The stranger's way to
-    write is `rename`, as docker's, or `rewrite` in place, as many editors'; `none` stays away.
+    The layout is `plain`, `linked`, `new` (no file yet), or `mounted` (the caller has made it a mount point). The
+    stranger writes by `rename`, like docker, or by `rewrite` in place, like many editors. `none` does not write.
     """
 
     def __init__(self, directory: Path, layout: str, stranger: str = "none", text: str = FOREIGN) -> None:
@@ -81,7 +81,7 @@ class Scene:
             lay(self._real, self._text)
 
     def write(self) -> None:
-        """Raises OSError."""
+        """Write our login. Raises OSError."""
         try:
             _LOOP.run_until_complete(DockerConfigFile(self._home).update(put_ours))
         except ProblemError as error:
@@ -96,7 +96,7 @@ class Scene:
         theirs.rename(self._real)
 
     def faults(self, ran: Ran) -> Iterator[str]:
-        """Right after the run, at the next start, and after the write that it then makes."""
+        """Yield what is wrong right after the run, at the next start, and after the write that follows."""
         yield from (f"at once: {fault}" for fault in self._faults(ran) if not ran.stranger or ran.lines)
         if ran.lines:
             yield from self._leftovers()
@@ -111,7 +111,7 @@ class Scene:
             yield "the link is gone"
 
     def untouched(self) -> list[str]:
-        """What differs, to the byte, from how it was laid out."""
+        """Return what differs, to the byte, from the state after `lay`."""
         held = self._real.read_text() if self._real.exists() else None
         wanted = None if self._layout == "new" else self._text
         return [*([] if held == wanted else [f"it is now {held!r}"]), *self._leftovers()]
@@ -130,7 +130,7 @@ class Scene:
 
 
 def run(scene: Scene, *, kill_at: int = _NEVER, stranger_at: int = _NEVER) -> Ran:
-    """One write in a child."""
+    """Run one write in a child process."""
     scene.lay()
     reading, writing = os.pipe()
     child = os.fork()
@@ -146,7 +146,7 @@ def run(scene: Scene, *, kill_at: int = _NEVER, stranger_at: int = _NEVER) -> Ra
 
 
 def explore(scene: Scene, pairs: int, chance: random.Random) -> Seen:
-    """Each line's kill, each line's stranger, and of both together as many as are asked for."""
+    """Try a kill at each line, a stranger at each line, and at most `pairs` combinations of both."""
     seen = Seen(lines=run(scene).lines or 0)
     strangers = range(1, seen.lines + 1 if scene.stranger != "none" else 1)
     plan = [(kill, _NEVER) for kill in range(1, seen.lines + 1)] + [(_NEVER, stranger) for stranger in strangers]
@@ -163,7 +163,7 @@ def explore(scene: Scene, pairs: int, chance: random.Random) -> Seen:
 
 
 def put_ours(now: Document) -> Document:
-    """With our login in it, whoever has one there."""
+    """Return the document with our login, even if it replaces another one."""
     return place(now, KEY, OURS, lambda *_: True)
 
 
@@ -184,7 +184,7 @@ def _write_and_end(scene: Scene, pipe: int, kill_at: int, stranger_at: int) -> N
         return trace
 
     sys.settrace(trace)
-    threading.settrace(trace)  # for a write in a thread of its own
+    threading.settrace(trace)  # for a write in another thread
     try:
         scene.write()
     finally:
@@ -196,5 +196,5 @@ def _write_and_end(scene: Scene, pipe: int, kill_at: int, stranger_at: int) -> N
 if __name__ == "__main__":
     text_ = FOREIGN.replace("\n", "\n" + " " * int(sys.argv[6]), 1)
     scene_ = Scene(Path(sys.argv[1]), sys.argv[2], sys.argv[3], text_)
-    seen_ = explore(scene_, int(sys.argv[4]), random.Random(sys.argv[5]))  # noqa: S311 - picks moments
+    seen_ = explore(scene_, int(sys.argv[4]), random.Random(sys.argv[5]))  # noqa: S311 - not used for security
     sys.stdout.write(json.dumps(asdict(seen_)))

@@ -1,4 +1,4 @@
-"""What people run beside the agent that writes config.json: docker, podman, editors. Each is the real program."""
+"""Other programs that write config.json: docker, podman and editors. Each is the real program."""
 
 import stat
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from tests.torture.config_json.documents import others, parse
 from tests.torture.config_json.helper import stored
 from tests.torture.config_json.site import KEPT, THEIRS, USERS
 
-# The whole file is read, changed, and written in place; a temporary file takes its place. Both by sed.
+# Two kinds of editors, both made with sed: this one writes in place, and `sed -i` renames a temporary file.
 _IN_PLACE: Final = 'text=$(sed "$1" "$2"; printf x); printf %s "${text%x}" > "$2"'
 
 
 class Neighbour:
-    """A person with `home`, where config.json lies, and their programs."""
+    """The programs of a person whose home directory, with config.json, is `home`."""
 
     def __init__(self, machine: Machine, home: Path, env: Mapping[str, str]) -> None:
         self._machine: Final = machine
@@ -41,7 +41,10 @@ class Neighbour:
         self._run("sh", "-euc", _IN_PLACE, "sh", _edit(hostname), str(self.config))
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any], int, int, int]:
-        """All that is not the agent's, in any order, since docker sorts the keys: file, helper's store; mode, owner."""
+        """Return what is not the agent's in the file and in the helper's store, and the file's mode, user and group.
+
+        The order of keys does not count when these are compared, because docker sorts them.
+        """
         held = self.config.stat()
         foreign = others(parse(self.config.read_bytes()), KEPT)
         kept = {host: login for host, login in stored(self._home).items() if host not in KEPT}
@@ -53,5 +56,5 @@ class Neighbour:
 
 
 def _edit(hostname: str) -> str:
-    """A new `x-team`, a key that docker and podman do not know and drop, in the place of a former one."""
+    """Return a sed script that sets a new `x-team`. docker and podman do not know this key, and drop it."""
     return f's/"x-team": "[^"]*", *//; 1s/{{/{{"x-team": "edit {THEIRS.index(hostname)}", /'

@@ -1,4 +1,4 @@
-"""Runs this campaign's programs, where one of them needs it with mounts of its own."""
+"""Runs the programs of this campaign, with their own mounts if they need some."""
 
 import json
 import os
@@ -17,11 +17,11 @@ _ROOT: Final = Path(__file__).parents[3]
 _PACKAGE: Final = "tests.torture.config_json"
 
 MOUNTED: Final = "touch outside .docker/config.json && mount --bind outside .docker/config.json\n"
-"""Has config.json a mount by itself."""
+"""Makes config.json a mount point."""
 
 
 def seen_by(program: str, directory: Path, *arguments: str | int, prepare: str) -> dict[str, Any]:
-    """What `program` prints that works in `directory`, after the shell script `prepare` in its parent."""
+    """Run the shell script `prepare` in the parent of `directory`, then `program` on `directory`. Return its output."""
     command = shlex.join([sys.executable, "-m", f"{_PACKAGE}.{program}", str(directory), *map(str, arguments)])
     script = f"cd {shlex.quote(str(directory.parent))}\n{prepare}\ncd {shlex.quote(str(_ROOT))} && exec {command}"
     shell = ["sh", "-euc", script]

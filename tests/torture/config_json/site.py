@@ -1,4 +1,4 @@
-"""A machine with a real registry under many names, an ECR whose tokens are renewed all the time, and agents on it."""
+"""A machine with a real registry under many names, a simulated ECR with short-lived tokens, and agents on it."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ OURS: Final = tuple(f"our{number:02}.torture.test" for number in range(12))
 ECRS: Final = tuple(f"{number:012}.dkr.ecr.{REGION}.amazonaws.com" for number in range(1, 4))
 THEIRS: Final = tuple(f"their{number:02}.torture.test" for number in range(8))
 KEPT: Final = (*OURS, *ECRS)
-"""All registries that an agent keeps logins of."""
+"""All registries that an agent keeps logins for."""
 
 USERS: Final = {user: f"password-of-{user}" for user in ("alice", "bob", "person")}
 _TOKEN_LIFE_S: Final = 20
@@ -36,7 +36,7 @@ _SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 class Site:
-    """The machine, with everything on it served until it is closed."""
+    """The machine, and the home directories of its agents."""
 
     def __init__(self, machine: Machine, homes: Iterator[Path]) -> None:
         self.machine: Final = machine
@@ -44,9 +44,10 @@ class Site:
 
     @contextmanager
     def keeper(self, layout: str) -> Iterator["Keeper"]:
-        """An agent, not started, and its config.json: `plain`, with a `helper`, `linked` or `mounted` by itself.
+        """Prepare an agent and its config.json, without starting it.
 
-        At the end it must end well, and leave no temporary file.
+        `layout` is `plain`, `helper` (with a credential helper), `linked` (a link) or `mounted` (a mount point). After
+        the block, the agent must exit with 0 and leave no temporary file.
         """
         home = next(self._homes)
         path = f"{home / 'bin'}:{os.environ['PATH']}"
@@ -75,7 +76,7 @@ class Site:
             shutil.rmtree(home, ignore_errors=True)
 
     def serve_ecr(self, stack: Any) -> None:
-        """ECR under all of `ECRS`, and the machine's own identity."""
+        """Serve ECR under all of `ECRS`, and the machine's own identity."""
         aws = PretendAws(region=REGION, token_life_s=_TOKEN_LIFE_S)
         registry = PretendRegistry(EcrAuth(aws.valid, REGION))
         stack.enter_context(self.machine.serving(aws.handle, *API))
@@ -84,7 +85,7 @@ class Site:
 
 
 class Keeper:
-    """An agent and the file that it keeps: `real`, past links and mounts."""
+    """An agent and its config.json. `real` is the file behind a link or mount."""
 
     def __init__(self, agent: Agent, real: Path, *, with_helper: bool) -> None:
         self.agent: Final = agent
@@ -96,17 +97,17 @@ class Keeper:
             agent.give(f"ecr{number}", hostname, **NATIVE)
 
     def flip(self) -> None:
-        """A new user name and password in each secret: all of them log in anew."""
+        """Change the user name and password for each of `OURS`, so that the agent logs in again."""
         self._user = "alice" if self._user == "bob" else "bob"
         for hostname in OURS:
             self.agent.give(hostname.partition(".")[0], hostname, username=self._user, password=USERS[self._user])
 
     def file_faults(self) -> list[str]:
-        """What is wrong with the file, at any moment."""
+        """Return what is wrong with the file. Nothing may be wrong at any moment."""
         return faults_of(self.real, self.foreign, KEPT)
 
     def faults(self) -> list[str]:
-        """What is wrong with the file, and with what the agent knows of it, while no agent runs."""
+        """Return what is wrong with the file, and with what the agent knows of it. Only while no agent runs."""
         found = self.file_faults()
         state_file = StateFile.loaded(self.agent.state, self.agent.docker)
         if state_file.fault is not None:
@@ -120,7 +121,7 @@ class Keeper:
         return found
 
     def kill(self, *, in_a_write: bool) -> None:
-        """`kill -9`: now, or as soon as a temporary file shows, if one does within half a second."""
+        """`kill -9` the agent. With `in_a_write`, first wait for a temporary file, but only for half a second."""
         self.agent.watch_no_longer()
         give_up = time.monotonic() + (_AIM_S if in_a_write else 0)
         while time.monotonic() < give_up and not temporary_files(self.real.parent):
@@ -128,11 +129,11 @@ class Keeper:
         self.agent.end(signal.SIGKILL)
 
     def settled(self) -> None:
-        """Wait until every login is the newest one, where Docker finds it, and nobody else's."""
+        """Wait until Docker finds the newest login for every registry, and check that none counts as a person's."""
         self.agent.wait_for("all logins", self._well, timeout=30)
 
     def log_count(self, event: str) -> int:
-        """How often the agent logged it."""
+        """Return how often the agent logged `event`."""
         return (self.agent.docker.parent / "log").read_text().count(event)
 
     def leftovers(self) -> list[str]:
@@ -145,7 +146,7 @@ class Keeper:
         return logged_in(status, *KEPT) and self._held() == wanted
 
     def _held(self) -> dict[str, str]:
-        """The user name of each login that the agent keeps."""
+        """Return the user name of each login that the agent keeps."""
         if self._with_helper:
             logins = stored(self.agent.docker.parent)
             return {hostname: logins[hostname]["Username"] for hostname in KEPT if hostname in logins}

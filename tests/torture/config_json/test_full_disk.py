@@ -1,4 +1,4 @@
-"""A disk that is full at each byte, and at each block."""
+"""A disk that gets full at each byte, or at each block, of a write."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ _DISKS = {
 
 
 def explore(directory: Path, how: str, step: int, what: str, disk: str = "mkdir disk") -> str:
-    """The figures; fails with what was wrong."""
+    """Run the program, and return its figures. Fails if anything was wrong."""
     mounted = [MOUNTED] if what == "mounted" else []
     mounts = "\n".join([disk, "cd disk", "mkdir .docker", *mounted])
     seen = seen_by("fill", directory / "disk", how, step, what, prepare=mounts)
@@ -30,14 +30,14 @@ def explore(directory: Path, how: str, step: int, what: str, disk: str = "mkdir 
 
 @pytest.mark.parametrize("what", _FILES)
 def test_no_room_for_another_byte_leaves_the_old_file(tmp_path: Path, what: str) -> None:
-    """Where a write breaks off (EFBIG) the old file is there to the byte, and no temporary one; then there is room."""
+    """If a write fails (EFBIG), the old file is unchanged, and no temporary file is left. With space, a write works."""
     explore(tmp_path, "bytes", 11, what)
 
 
 @pytest.mark.parametrize("what", _FILES)
 @pytest.mark.parametrize("disk", _DISKS)
 def test_no_room_for_another_block_leaves_the_old_file(tmp_path: Path, disk: str, what: str) -> None:
-    """The same on a real disk (ENOSPC) with room for no more block, for one, for two, and so on."""
+    """The same on a real file system (ENOSPC), with no free block, with one, with two, and so on."""
     if disk == "ext4":
         need("mkfs.ext4")
     block, mounts = _DISKS[disk]
@@ -48,6 +48,6 @@ def test_no_room_for_another_block_leaves_the_old_file(tmp_path: Path, disk: str
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("what", _FILES)
 def test_a_disk_that_fills_at_every_byte(tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str) -> None:
-    """As above, at each single offset."""
+    """The same at every single offset."""
     figures = explore(tmp_path, "bytes", max(1, round(1 / campaign.factor())), what)
     campaign.say(capsys, f"a disk that fills at every byte ({what})", figures)

@@ -1,6 +1,6 @@
-"""Docker's directory on a disk that fills under a real agent: whatever room is left, nothing is lost by it.
+"""A real agent, and a disk with Docker's directory that gets full: however much space is left, nothing is lost.
 
-A disk gives room by the block, so every room that it can leave is tried; `test_full_disk` goes by the byte.
+A disk allocates whole blocks, so these tests try each number of free blocks. `test_full_disk` also tries each byte.
 """
 
 import json
@@ -46,10 +46,10 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 class Disk:
-    """A file system for config.json alone, which holds it twice and little more."""
+    """A file system only for config.json, with space for two copies and little more."""
 
     def __init__(self, world: World, size: int) -> None:
-        """`size`: of config.json in bytes, about."""
+        """`size` is the approximate size of config.json in bytes."""
         self._world: Final = world
         text = FOREIGN.replace("table", "table" + " " * max(0, size - len(FOREIGN.encode())))
         seed = world.home / "seed.json"
@@ -78,7 +78,7 @@ class Disk:
         return json.loads(self.config.read_bytes())["auths"].get(hostname)
 
     def is_as_it_was(self, ours: list[str]) -> None:
-        """JSON with all that is not ours, of the same mode and owner, and nothing beside it."""
+        """Check that the file has all that is not ours, its mode and its owner, and no temporary file next to it."""
         assert faults_of(self.config, others(self.foreign, ours), ours, permissions=False) == []
         held = self.config.stat()
         assert (stat.S_IMODE(held.st_mode), held.st_uid, held.st_gid) == (MODE, os.getuid(), os.getgid())
@@ -86,7 +86,7 @@ class Disk:
 
 
 def _round(world: World, disk: Disk, door: Door, room: int) -> bool:
-    """A new login while there is room for so many blocks; whether that was too little."""
+    """Give the agent a new login while `room` blocks are free. Return whether that was too little."""
     user = "odd" if room % 2 else "even"
     ours = [world.good.hostname, door.hostname]
     until("no temporary file", lambda: not temporary_files(disk.config.parent))
@@ -112,7 +112,7 @@ def _round(world: World, disk: Disk, door: Door, room: int) -> bool:
 
 
 def _walk(world: World, size: int) -> str:
-    """All rooms from none to enough."""
+    """Try each number of free blocks, from none to enough, and return the figures."""
     disk = Disk(world, size)
     door = world.registry("kept", BasicAuth(_USERS), {"username": "odd", "password": _USERS["odd"]})
     world.start()
@@ -128,14 +128,17 @@ def _walk(world: World, size: int) -> str:
 
 @pytest.mark.timeout(300)
 def test_every_room_beside_a_small_file(world: World) -> None:
-    """Told as full, the file untouched; with room again the login is there: at each of some ten fillings."""
+    """With too little space, the agent reports a full disk and changes nothing. With space again, it stores the login.
+
+    The test tries about ten amounts of space.
+    """
     _walk(world, SHORT_BLOCKS * BLOCK - BLOCK // 2)
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(0)
 def test_every_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As above, beside files of many sizes, each up to a quarter of a megabyte."""
+    """The same with files of many sizes, up to a quarter of a megabyte."""
     chance, here = campaign.chance("the full disk of an agent"), Here()
     try:
         for number in range(campaign.times(20)):

@@ -10,13 +10,14 @@ from tests.torture.config_json.site import Keeper, Site
 
 _SHARES = {"plain": 600, "linked": 200, "mounted": 200}
 _AIMED = 0.3
-"""The share of kills that wait, a moment at most, for a write that has begun: it takes but a few milliseconds."""
+"""The share of kills that wait a moment for a write to begin. A write takes only a few milliseconds."""
 
 
 def kill(keeper: Keeper, chance: Random, *, early: bool) -> int:
-    """One life of the agent, ended in a storm: while it starts, or while it runs; how many temporary files it left.
+    """Start the agent, kill it during many logins, and return how many temporary files it left.
 
-    The file is whole all the time. An agent that gets so far has all its logins and has removed what others left.
+    With `early`, it is killed while it starts. Otherwise it gets all its logins first, and must have removed what
+    killed agents left. The file is complete all the time.
     """
     if early:
         keeper.flip()
@@ -35,7 +36,7 @@ def kill(keeper: Keeper, chance: Random, *, early: bool) -> int:
 
 
 def storm(site: Site, layout: str, kills: int) -> str:
-    """So many kills, with every second agent going through to all its logins; the figures."""
+    """Kill `kills` agents, every second one after it got all its logins, and return the figures."""
     chance, left = campaign.chance(f"kill -9 {layout}"), 0
     with site.keeper(layout) as keeper:
         keeper.flip()
@@ -49,7 +50,7 @@ def storm(site: Site, layout: str, kills: int) -> str:
 
 @pytest.mark.parametrize("layout", _SHARES)
 def test_a_kill_in_a_login_storm_loses_nothing(site: Site, layout: str) -> None:
-    """Valid JSON, all that is not ours, mode and owner at every moment; our logins and no leftovers after the start."""
+    """It stays valid JSON with all that is not ours, its mode and owner. A start restores our logins and cleans up."""
     storm(site, layout, 2)
 
 
@@ -57,5 +58,5 @@ def test_a_kill_in_a_login_storm_loses_nothing(site: Site, layout: str) -> None:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("layout", _SHARES)
 def test_a_thousand_kills(site: Site, capsys: pytest.CaptureFixture[str], layout: str) -> None:
-    """As above, a thousand times in all."""
+    """The same, a thousand times in all."""
     campaign.say(capsys, f"kill -9 ({layout})", storm(site, layout, campaign.times(_SHARES[layout])))

@@ -1,4 +1,4 @@
-"""Other programs write config.json at the same time as the agent logs in and renews."""
+"""Other programs write config.json while the agent logs in and renews."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ Program: TypeAlias = Callable[[Neighbour, str], None]
 
 _RENAMING: Final = [Neighbour.docker_login] * 5 + [Neighbour.docker_logout] * 3 + [Neighbour.edit_by_rename]
 _PROGRAMS: Final[dict[str, Sequence[Program]]] = {
-    # podman puts a file in the place of a link, and drops credsStore: of what it leaves nothing could be learned.
+    # podman replaces a link with a file, and drops credsStore. With the other layouts, it would prove nothing.
     "plain": [*_RENAMING, Neighbour.edit_in_place, Neighbour.podman_login],
     "linked": [*_RENAMING, Neighbour.edit_in_place],
     "helper": [*_RENAMING, Neighbour.edit_in_place],
@@ -33,9 +33,9 @@ _SETTLE_EVERY: Final = 25
 
 
 class Both:
-    """Whatever is done to the agent's file is done to another one too, which no agent looks after.
+    """Runs each program on the agent's file, and on a copy that no agent manages.
 
-    What docker drops of it, it drops of both: so that is docker's own, and all that differs is the agent's fault.
+    What docker drops by itself, it drops from both files. So every difference is the agent's fault.
     """
 
     def __init__(self, site: Site, keeper: Keeper) -> None:
@@ -55,14 +55,14 @@ class Both:
             raise AssertionError(f"not as without an agent after {program.__name__} {hostname}:\n{states}") from None
 
     def _equal(self) -> bool:
-        """The agent's exchange shows its own version for a microsecond; what was lost does not come back."""
+        """Return whether both are equal. The agent may hide a write for a microsecond, but a lost write stays lost."""
         with suppress(ValueError):
             return self._shared.state() == self._alone.state()
         return False
 
 
 def one_by_one(site: Site, layout: str, runs: int) -> str:
-    """So many runs of other programs, none beside another, all beside the agent; the figures."""
+    """Run `runs` other programs next to the agent, one at a time, and return the figures."""
     need("podman", "sed")
     chance = campaign.chance(f"neighbours {layout}")
     with site.keeper(layout) as keeper:
@@ -84,12 +84,12 @@ def one_by_one(site: Site, layout: str, runs: int) -> str:
 
 @pytest.mark.parametrize("layout", _SHARES)
 def test_other_programs_lose_nothing_by_the_agent(site: Site, layout: str) -> None:
-    """Their file is, run by run, what it would be without an agent; and the agent's logins are all there in the end."""
+    """After each run, the file is as it would be without an agent. At the end, all the agent's logins are stored."""
     one_by_one(site, layout, 6)
 
 
 def test_a_former_login_of_ours_that_somebody_brings_back_is_no_persons(site: Site) -> None:
-    """A `docker login` elsewhere that read the file before our renewal writes the old login back: ours replaces it."""
+    """A `docker login` elsewhere, begun before our renewal, writes our old login back. The agent replaces it."""
     with site.keeper("plain") as keeper:
         keeper.flip()
         keeper.agent.start()
@@ -106,13 +106,13 @@ def test_a_former_login_of_ours_that_somebody_brings_back_is_no_persons(site: Si
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("layout", _SHARES)
 def test_hundreds_of_other_programs(site: Site, capsys: pytest.CaptureFixture[str], layout: str) -> None:
-    """As above, four hundred times in all."""
+    """The same, four hundred times in all."""
     campaign.say(capsys, f"neighbours ({layout})", one_by_one(site, layout, campaign.times(_SHARES[layout])))
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One program's, from when to when."""
+    """One run of a program, with the times of its start and end."""
 
     program: Program
     hostname: str
@@ -124,7 +124,7 @@ class Run:
 
 
 def at_once(site: Site, runs: int) -> str:
-    """So many runs in lanes beside each other; the figures. A loss needs another program that ran at that moment."""
+    """Run about `runs` programs, several at once. Return the figures. Fails if a loss can only be the agent's fault."""
     done: list[Run] = []
     with site.keeper("plain") as keeper:
         keeper.flip()
@@ -143,7 +143,7 @@ def at_once(site: Site, runs: int) -> str:
 
 
 def _lane(neighbour: Neighbour, number: int, runs: int) -> list[Run]:
-    """Runs one after the other, with host names that no other lane has."""
+    """Run programs one after the other, with host names that no other lane uses."""
     chance, done = campaign.chance(f"lane {number}"), []
     for _ in range(runs):
         program, hostname = chance.choice(_RENAMING), chance.choice(THEIRS[number::_LANES])
@@ -154,7 +154,7 @@ def _lane(neighbour: Neighbour, number: int, runs: int) -> list[Run]:
 
 
 def losses(auths: dict[str, object], done: Sequence[Run]) -> int:
-    """How many last words about a host do not hold; fails where no other program can be to blame."""
+    """Return for how many hosts the last command was undone. Fails if no other program can have undone it."""
     assert auths["their.example"]
     last = {run.hostname: run for run in done if run.program is not Neighbour.edit_by_rename}
     undone = [run for run in last.values() if (run.program is Neighbour.docker_login) is not (run.hostname in auths)]
@@ -164,12 +164,12 @@ def losses(auths: dict[str, object], done: Sequence[Run]) -> int:
 
 
 def test_other_programs_at_once_lose_nothing_by_the_agent(site: Site) -> None:
-    """Docker's programs undo each other's writes, which they do not lock; whatever is lost was lost among them."""
+    """Docker's programs write without a lock, and undo each other's writes. Every loss comes from one of them."""
     at_once(site, 9)
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(3600)
 def test_a_hundred_other_programs_at_once(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    """As above, a hundred times."""
+    """The same, a hundred times."""
     campaign.say(capsys, "neighbours (at once)", at_once(site, campaign.times(_AT_ONCE)))

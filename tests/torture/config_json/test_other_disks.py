@@ -1,4 +1,4 @@
-"""What file systems answer that cannot be had here: ext4's quotas are not in every kernel, and NFS needs a server."""
+"""Errors of file systems that are not available here: not every kernel has ext4 quotas, and NFS needs a server."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ ANSWERS: Final = {
     errno.EIO: "input/output error",
     errno.EACCES: "permission denied",
 }
-# The steps of a write, in order: making the file beside, filling it, bringing it to the disk, its mode, the exchange.
+# Steps of a write that can fail: creating the temporary file, syncing it to disk, setting its mode, the exchange.
 STEPS: Final = ("open", "fsync", "fchmod", "exchange")
 
 
@@ -31,7 +31,7 @@ def _refuse(patch: pytest.MonkeyPatch, step: str, number: int) -> None:
     real: Any = getattr(owner, step)
 
     def answer(*args: Any, **named: Any) -> Any:
-        if step == "open" and not args[1] & os.O_CREAT:  # reading goes on
+        if step == "open" and not args[1] & os.O_CREAT:  # reading still works
             return real(*args, **named)
         raise OSError(number, os.strerror(number))
 
@@ -41,7 +41,7 @@ def _refuse(patch: pytest.MonkeyPatch, step: str, number: int) -> None:
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("number", ANSWERS, ids=lambda number: errno.errorcode[number])
 async def test_a_write_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str) -> None:
-    """Said in words, whichever step it meets; the old file is there to the byte, and nothing beside it."""
+    """Whichever step fails, the reason is given in words, the old file is unchanged, and no temporary file is left."""
     config = DockerConfigFile(tmp_path)
     lay(config.path)
 

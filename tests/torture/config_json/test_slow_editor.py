@@ -1,4 +1,4 @@
-"""An editor that takes its time between emptying config.json and writing it."""
+"""An editor that empties config.json, and writes it only after a while."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ _STALLED_S = 0.8
 
 
 async def test_a_file_that_was_emptied_just_now_is_waited_for(tmp_path: Path) -> None:
-    """It is not taken for an empty one: what the editor then writes would go into a file that has no name any more."""
+    """It does not count as empty. If the agent replaced it, the editor would write into a file that is deleted."""
     config = DockerConfigFile(tmp_path)
     lay(config.path)
     text = config.path.read_text()

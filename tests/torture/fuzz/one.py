@@ -1,7 +1,7 @@
-"""Fuzzes one target in a process of its own: `python -m tests.torture.fuzz.one NAME RUNS SEED DIRECTORY`.
+"""Fuzzes one target in a separate process: `python -m tests.torture.fuzz.one NAME RUNS SEED DIRECTORY`.
 
-With atheris (libFuzzer, led by the coverage of the agent's own code), or without it by mutations alone. An input that
-crashes, or is too slow, is left in DIRECTORY as `crash-…` or `timeout-…`; the exit code is then not 0.
+Uses atheris (libFuzzer, guided by the coverage of the agent's code) if it is installed, and else only mutations. An
+input that crashes or is too slow is saved in DIRECTORY as `crash-…` or `timeout-…`. The exit code is then not 0.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Final
 _HANG_S: Final = 10
 _LONGEST: Final = 4096
 _PATIENCE: Final = 4.0
-"""Instrumented code is slower, and so is code on a processor with other work."""
+"""Instrumented code is slower, and so is code on a busy processor."""
 
 
 def main(name: str, runs: int, seed: int, directory: Path) -> None:
@@ -28,11 +28,11 @@ def main(name: str, runs: int, seed: int, directory: Path) -> None:
 
 
 def _atheris(name: str, runs: int, seed: int, directory: Path) -> None:
-    atheris = importlib.import_module("atheris")  # only where it is installed
+    atheris = importlib.import_module("atheris")  # it may be missing
 
     with atheris.instrument_imports(include=["agent"], exclude=["agent.demo", "agent.cli"]):
         from tests.fuzz.all_targets import all_targets  # noqa: PLC0415 - what it imports is instrumented
-    from tests.fuzz.target import run  # noqa: PLC0415 - as above, and not before
+    from tests.fuzz.target import run  # noqa: PLC0415 - only after the instrumented imports
 
     target = all_targets()[name]
     corpus = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
@@ -59,11 +59,11 @@ def _atheris(name: str, runs: int, seed: int, directory: Path) -> None:
 
 
 def _mutate(name: str, runs: int, seed: int, directory: Path) -> None:
-    from tests.fuzz.all_targets import all_targets  # noqa: PLC0415 - atheris must come before
+    from tests.fuzz.all_targets import all_targets  # noqa: PLC0415 - at the top it would precede atheris
     from tests.fuzz.mutation import mutated  # noqa: PLC0415 - as above
     from tests.fuzz.target import run  # noqa: PLC0415 - as above
 
-    target, random = all_targets()[name], Random(seed)  # noqa: S311 - it guards nothing
+    target, random = all_targets()[name], Random(seed)  # noqa: S311 - not used for security
     for _ in range(runs):
         data = mutated(target, random)
         try:

@@ -1,4 +1,4 @@
-"""A million inputs for each parser of outside text: no crash, no hang, no secret told."""
+"""A million inputs for each parser of outside text: no crash, no hang, and no secret is shown."""
 
 import re
 import subprocess
@@ -20,12 +20,12 @@ pytestmark = [pytest.mark.torture, pytest.mark.timeout(0)]
 INPUTS: Final = 1_000_000
 _ROOT: Final = Path(__file__).parents[3]
 _FOUND: Final = _ROOT / "dist/fuzz"
-"""Where inputs that crash are left."""
+"""Inputs that crash or hang are saved here."""
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_million_inputs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing but the declared error comes out of the parser, whatever goes in."""
+    """The parser raises only its declared error, whatever the input is."""
     runs, directory, begun = times(INPUTS), _FOUND / name, time.monotonic()
     before = set(directory.glob("*"))
     ended = subprocess.run(
@@ -47,7 +47,7 @@ def test_a_million_inputs(name: str, capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_parser_is_slow(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """64 KB of each word after each other one: what takes more than linear time would take seconds."""
+    """64 KB of each word between each other one. A parser that is slower than linear would take seconds."""
     target, worst = all_targets()[name], 0.0
     pairs = list(product(target.words, (b"", *target.words)))
     pairs = pairs[: max(len(target.words), times(len(pairs)))]

@@ -1,4 +1,4 @@
-"""The agent, telling on SIGUSR1 what cannot be seen from outside: into the file OBSERVED, as JSON."""
+"""Runs the agent. On SIGUSR1, it writes what cannot be seen from outside to the file OBSERVED, as JSON."""
 
 import asyncio
 import gc
@@ -12,7 +12,7 @@ from agent.__main__ import main
 
 
 def _tell(_signal: int, _frame: object) -> None:
-    """In the main thread, so within the loop's own turn."""
+    """Write the tasks' names and the number of objects. Python calls this in the main thread, where the loop runs."""
     gc.collect()
     told = {"tasks": sorted(task.get_name() for task in asyncio.all_tasks()), "objects": len(gc.get_objects())}
     path = Path(os.environ["OBSERVED"])

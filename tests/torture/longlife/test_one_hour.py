@@ -1,4 +1,4 @@
-"""One real hour: the agent as a process, real docker logins, a pretend cloud whose tokens live for 40 seconds."""
+"""One real hour: the agent as a process, real docker logins, and a simulated cloud whose tokens live 40 seconds."""
 
 import asyncio
 import contextlib
@@ -35,16 +35,16 @@ HOUR_S: Final = 3600.0
 SHORTEST_S: Final = 100.0
 FIRST_MINUTE_S: Final = 60.0
 QUIET_S: Final = 12.0
-"""Longer than `retry.max_wait_s` on this stage, so that every accident is over."""
+"""Longer than `retry.max_wait_s` in this test, so that every accident is over."""
 THROTTLED: Final = Answer(400, '{"__type": "ThrottlingException"}', "application/x-amz-json-1.1")
 SERVER_ERROR: Final = Answer(500, '{"__type": "ServerException"}', "application/x-amz-json-1.1")
 RSS_KB: Final = 6 * 1024
-"""What the memory may differ by: an allocator gives back whole pages only."""
+"""How much the memory may grow. An allocator can return only whole pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What the process holds while nothing happens."""
+    """The resources that the process uses while nothing happens."""
 
     rss_kb: int
     descriptors: int
@@ -73,7 +73,7 @@ class FailingAws:
 
 
 class Hour:
-    """The cloud, the agent in it, and the accidents."""
+    """The cloud, the agent that uses it, and the accidents."""
 
     def __init__(self, cloud: DemoCloud, aws: FailingAws, stage: Workspace, pid: int, random: Random) -> None:
         self.cloud: Final = cloud
@@ -84,7 +84,7 @@ class Hour:
         self.seen: Final[Counter[str]] = Counter()
 
     async def running(self) -> None:
-        """Returns when each registry was attempted once."""
+        """Wait until each registry was tried once."""
         async with asyncio.timeout(30):
             while True:
                 with contextlib.suppress(aiohttp.ClientError):
@@ -94,7 +94,7 @@ class Hour:
                 await asyncio.sleep(0.1)
 
     async def footprint(self) -> Footprint:
-        """Taken when the agent rests: the least of some looks, since a login or a look at files may be going on."""
+        """Return the smallest values of several looks, because a login or a check of files may be in progress."""
         looks = [await self._look() for _ in range(6)]
         least = min(looks, key=lambda look: (len(look.tasks), look.descriptors, look.objects))
         return Footprint(
@@ -106,7 +106,7 @@ class Hour:
         )
 
     async def accidents(self, seconds: float) -> None:
-        """One after the other until the time is over; then all is well again."""
+        """Cause one accident after the other for `seconds`, and end them all."""
         kinds: tuple[Callable[[], Awaitable[None]], ...] = (
             self._aws_fails,
             self._registry_goes_down,
@@ -126,7 +126,7 @@ class Hour:
         await self.cloud.outage.listener.up()
 
     async def watch_ecr(self) -> None:
-        """Four times a second: what Docker has for the ECR registry is a token that AWS still takes."""
+        """Check four times a second that AWS still accepts the ECR token that Docker has."""
         while True:
             password = await asyncio.to_thread(self._ecr_password)
             if password is not None:
@@ -161,7 +161,7 @@ class Hour:
         await part.listener.up()
 
     async def _rotate(self) -> None:
-        """The wrong password is replaced by another wrong one: refused, and kept from being tried again."""
+        """Replace the wrong password with another wrong one. It is refused, and not tried again."""
         self._give_anew(self.cloud.rejecting.hostname, password=f"wrong-{self._random.randrange(10**9)}")
 
     async def _reload(self) -> None:
@@ -172,7 +172,7 @@ class Hour:
             assert answer.status == 202, await answer.text()
 
     async def _readers_come_and_go(self) -> None:
-        """Event streams and long polls that are left in the middle, and metrics."""
+        """Open event streams, metrics, logs and the status, and disconnect after the first bytes."""
         async with contextlib.AsyncExitStack() as stack:
             for path in ("v1/events", "v1/events", "metrics", "v1/logs", "v1/status"):
                 session = await stack.enter_async_context(self._session())
@@ -181,7 +181,7 @@ class Hour:
                 await answer.content.read(100)
 
     async def _logout(self) -> None:
-        """Somebody drops our entry behind our back."""
+        """Remove one of the agent's logins with `docker logout`."""
         hostname = self._random.choice((self.cloud.basic.hostname, self.cloud.ecr.hostname))
         program = await asyncio.create_subprocess_exec(
             "docker", "--config", self._stage.docker_config.parent, "logout", hostname, stdout=asyncio.subprocess.PIPE
@@ -189,7 +189,7 @@ class Hour:
         await program.communicate()
 
     def _give_anew(self, hostname: str, **changes: str) -> None:
-        """The same secret in another writing is tried at once."""
+        """Write the secret again, with `changes` and a random scope. A changed secret is tried at once."""
         part = next(part for part in self.cloud.registries if part.hostname == hostname)
         secret = {**part.secret, **changes, "scope": self._random.choice(("user", "project"))}
         path = self._stage.secrets / f"{part.secret['name']}.json"
@@ -207,7 +207,7 @@ class Hour:
 
 
 def _named(tasks: list[str]) -> tuple[str, ...]:
-    """Without the numbers that asyncio gives to those without a name."""
+    """Return the sorted names, without the numbers that asyncio gives to unnamed tasks."""
     return tuple(sorted(re.sub(r"^Task-\d+$", "Task", name) for name in tasks))
 
 
@@ -239,7 +239,7 @@ async def hour(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hour]:
 async def test_after_an_hour_the_agent_is_as_big_as_after_a_minute(
     hour: Hour, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Memory, descriptors, threads and tasks end where they were; and ECR's login is valid all the time."""
+    """Memory, descriptors, threads and tasks do not grow, and the ECR login is valid all the time."""
     watching = asyncio.create_task(hour.watch_ecr())
     seconds = max(HOUR_S * factor(), SHORTEST_S)
     await hour.accidents(FIRST_MINUTE_S - QUIET_S)

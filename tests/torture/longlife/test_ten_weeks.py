@@ -1,4 +1,4 @@
-"""Ten simulated weeks of an environment's life; the four days of `make test`, longer and with another seed."""
+"""Ten simulated weeks of an environment's life: the four days of `make test`, but longer and with another seed."""
 
 import pytest
 
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.torture
 
 
 def test_ten_weeks_without_an_expired_login_and_without_growth(capsys: pytest.CaptureFixture[str]) -> None:
-    """No moment with an expired login while a renewal was possible, nobody asked too often, and no growth."""
+    """No login stays expired while a renewal is possible, no server is asked too often, and nothing grows."""
     with life(seed()) as (environment, loop):
         figures = loop.run_until_complete(environment.live(max(times(70), 7)))
     say(capsys, "a long life", str(figures))
@@ -17,7 +17,7 @@ def test_ten_weeks_without_an_expired_login_and_without_growth(capsys: pytest.Ca
 
 
 def test_a_refusal_outlives_seventy_restarts(capsys: pytest.CaptureFixture[str]) -> None:
-    """The agent begins anew a minute after each new secret: a refused one is not tried before its time for that."""
+    """The agent restarts a minute after each new secret. A refused secret is not tried again before its time."""
     with life(seed()) as (environment, loop):
         figures = loop.run_until_complete(environment.live(max(times(70), 7), restarts=True))
     say(capsys, "a long life with restarts", str(figures))

@@ -1,4 +1,4 @@
-"""Mutants that change nothing that anybody could notice: for each function, the lines that they write, and why."""
+"""Mutants that change nothing observable: for each function, the lines that they write, and the reason."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.torture, pytest.mark.timeout(0)]
 _ROOT: Final = Path(__file__).parents[3]
 _LEAST: Final = 0.95
 _NOTICED: Final = ("killed", "timeout")
-# A run of any mutant generates all of them, and these are few.
+# A run with any mutants generates all of them. These are few.
 _FIRST: Final = "agent.services.confirmed_time.*"
 
 
@@ -48,7 +48,7 @@ def test_the_unit_tests_notice_nearly_every_bug_in_a_decision(
 
 
 def mutmut(directory: Path, *arguments: str) -> str:
-    """Run mutmut; what it prints."""
+    """Run mutmut, and return what it prints."""
     program = Path(sys.executable).with_name("mutmut")
     ended = subprocess.run([program, *arguments], cwd=directory, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-4000:]
@@ -56,21 +56,21 @@ def mutmut(directory: Path, *arguments: str) -> str:
 
 
 def results(directory: Path) -> dict[str, str]:
-    """How each mutant ended, by name."""
+    """Return how each mutant ended, by name."""
     return dict(re.findall(r"^ +(\S+): (.+)$", mutmut(directory, "results", "--all", "true"), re.MULTILINE))
 
 
 def bug(directory: Path, name: str) -> str:
-    """The lines that the mutant changes."""
+    """Return the lines that the mutant changes."""
     return "\n".join(re.findall(r"^[+-] .*$", mutmut(directory, "show", name), re.MULTILINE))
 
 
 def explained(name: str, diff: str) -> bool:
-    """Whether the list explains why this change of the function changes nothing that matters."""
+    """Return whether the list explains why this change of the function has no effect that matters."""
     return any(f"\n{line}\n" in re.sub(r"\n\+ *", "\n", f"\n{diff}\n") for line in EQUIVALENT.get(function(name), ()))
 
 
 def function(name: str) -> str:
-    """The mutated function: `agent.model.plan._kind` for the mutant `agent.model.plan.x__kind__mutmut_1`."""
+    """Return the mutated function: `agent.model.plan._kind` for the mutant `agent.model.plan.x__kind__mutmut_1`."""
     module, _, mangled = name.rpartition("__mutmut_")[0].rpartition(".")
     return f"{module}.{mangled[2:].replace('ǁ', '.')}"

@@ -9,7 +9,7 @@ from tests.torture.mutation.equivalent import EQUIVALENT
 
 @pytest.mark.parametrize("name", EQUIVALENT)
 def test_each_function_in_the_list_exists(name: str) -> None:
-    """An entry for a function that is gone would excuse nothing, and hide that nobody looked at the new one."""
+    """An entry for a removed function would excuse nothing, and hide that its successor was not checked."""
     module, *path = name.split(".")[2:]
     found: object = importlib.import_module(".".join((*name.split(".")[:2], module)))
     for part in path:

@@ -1,4 +1,4 @@
-"""The agents that are attacked: a new one for each crowd, with the usual number of descriptors."""
+"""Agents to attack: a new one for each crowd, with the usual number of descriptors."""
 
 from collections.abc import Iterator
 

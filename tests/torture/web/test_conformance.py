@@ -1,4 +1,4 @@
-"""Many random requests by the agent's own description."""
+"""Sends many random requests that follow the agent's own OpenAPI document."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.torture, pytest.mark.timeout(3600)]
 def test_each_answer_is_as_described(
     home: Path, configured: bool, given: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No 5xx; statuses, types, headers and bodies are the documented ones; nonsense is refused, sense accepted."""
+    """There is no 5xx. Statuses, types, headers and bodies are as documented. Valid requests, and only they, work."""
     with Target(home / "agent", token=configured) as target:
         asked = ask(target, given, home, examples=times(5000), seed=seed(), phases=ALL_PHASES)
     say(capsys, f"requests by the description, token configured: {configured}, given: {given}", f"{asked.cases} cases")

@@ -1,4 +1,4 @@
-"""Crowds that come again and again and stay longer than the agent's patience."""
+"""Crowds of connections that return several times and stay longer than the agent waits for a client."""
 
 import pytest
 
@@ -11,14 +11,14 @@ from tests.web_attacks.test_crowds import everything_at_once
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(1800)]
 
 _HOLD_S = 35.0
-"""Longer than an answer may wait to be taken."""
+"""Longer than a client may take to read an answer."""
 _ROUNDS = 5
 _CREEP_MB = 20
 
 
 @pytest.mark.parametrize("attack", crowds.CROWDS, ids=lambda attack: attack.__name__)
 def test_crowds_come_again_and_again(crowded: Target, attack: Attack, capsys: pytest.CaptureFixture[str]) -> None:
-    """Three thousand at a time: others are served, and the last crowd leaves the agent as the first did."""
+    """Three thousand at a time. Other clients are served, and the memory after the last crowd is as after the first."""
     number = min(3000, times(30_000))
     seen = [crowds.endure(crowded, attack, number, _HOLD_S * min(1, factor())) for _ in range(times(_ROUNDS))]
     say(capsys, f"{len(seen)} times {number} of {attack.__name__}", str(seen[-1]))
@@ -26,6 +26,6 @@ def test_crowds_come_again_and_again(crowded: Target, attack: Attack, capsys: py
 
 
 def test_requests_of_a_gigabyte(crowded: Target, capsys: pytest.CaptureFixture[str]) -> None:
-    """Bodies, headers, paths, chunks and trailers, all at once."""
+    """Bodies, headers, paths, chunks and trailers, all at once, are refused and not kept."""
     endured = everything_at_once(crowded, max(16 << 20, round(crowds.GIGABYTE * min(1, factor()))))
     say(capsys, "requests of 1 GB each, all at once", str(endured))
