@@ -53,7 +53,7 @@ def test_after_a_pause_due_tokens_are_renewed_at_once(now: Outcome) -> None:
     assert now.peak_after_pause >= 0.9 * NUMBER / NOTICED_S
 
 
-def test_who_resumes_with_a_good_token_lets_those_go_first_who_have_none(now: Outcome, before: Outcome) -> None:
+def test_environments_without_a_token_go_before_those_with_a_good_one(now: Outcome, before: Outcome) -> None:
     """One of ten has none. Their median wait is shorter than before, the last wait no longer than if all had none."""
     storm = now.storm(PAUSE)
     assert storm.number == pytest.approx(NUMBER / 10, rel=0.1)

@@ -45,7 +45,7 @@ def test_logs_go_on_where_the_agent_has_ended(machine: Booted) -> None:
     assert "login.failed" in after
 
 
-def test_a_user_is_told_where_the_journal_is_not_theirs(machine: Booted) -> None:
+def test_a_user_without_the_journal_gets_the_reason(machine: Booted) -> None:
     """The message reports that no agent answers, and that the user may not read the journal or it has no entries."""
     machine.must("systemctl", "stop", SOCKET, SERVICE)
     machine.must("useradd", "--create-home", "grace")

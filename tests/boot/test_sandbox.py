@@ -82,7 +82,7 @@ def test_it_writes_into_dockers_directory_and_nowhere_else_at_home(watched: Boot
         assert "Read-only file system" in watched.run(*enter, place).stderr
 
 
-def test_a_linked_configuration_is_told_with_what_opens_it(machine: Booted, registry: str) -> None:
+def test_a_linked_configuration_is_reported_with_the_drop_in(machine: Booted, registry: str) -> None:
     """If config.json is a link to a file elsewhere, the warning shows which lines let the agent write there."""
     machine.must("install", "-d", f"--owner={USER}", "/srv/dotfiles")
     machine.write("/srv/dotfiles/docker.json", '{"auths": {}}', mode=0o600, owner=USER)
@@ -97,7 +97,7 @@ def test_a_linked_configuration_is_told_with_what_opens_it(machine: Booted, regi
     assert registry in machine.must("cat", "/srv/dotfiles/docker.json")
 
 
-def test_a_pass_store_is_told_with_what_opens_it(boot: Boot, enabled: Path, registry: str) -> None:
+def test_a_pass_store_is_reported_with_the_drop_in(boot: Boot, enabled: Path, registry: str) -> None:
     """The real `pass` with a real key fails in the sandbox. With the two directories open, it stores the login."""
     helper = docker_credential_pass()
     machine = boot(enabled, binds={"/usr/local/bin/docker-credential-pass": helper}).wait_for_boot().wait_for(SERVICE)
@@ -113,7 +113,7 @@ def test_a_pass_store_is_told_with_what_opens_it(boot: Boot, enabled: Path, regi
     assert "docker-credential-helpers" in machine.must("pass", "ls", user=USER)
 
 
-def test_a_command_that_writes_is_told_with_what_opens_it(machine: Booted, registry: str) -> None:
+def test_a_command_that_writes_is_reported_with_the_drop_in(machine: Booted, registry: str) -> None:
     """A password file works in the sandbox. A command works after its directory is open."""
     machine.must("install", "-d", f"--owner={USER}", f"{_HOME}/.azure")
     machine.write("/usr/local/bin/az", _AZ, mode=0o755)
@@ -178,13 +178,13 @@ def test_where_no_namespaces_are_allowed_a_drop_in_helps(boot: Boot, enabled: Pa
     assert status(machine)["schema"]
 
 
-def test_where_no_namespace_can_be_made_at_all_it_starts_as_it_is(boot: Boot, enabled: Path) -> None:
+def test_starts_without_a_drop_in_where_systemd_makes_no_namespaces(boot: Boot, enabled: Path) -> None:
     """Systemd starts the agent without namespaces."""
     machine = boot(enabled, "--system-call-filter=~unshare").wait_for_boot().wait_for(SERVICE)
     assert status(machine)["schema"]
 
 
-def test_a_removed_directory_of_dockers_is_made_anew(machine: Booted, registry: str) -> None:
+def test_a_removed_docker_directory_is_created_again(machine: Booted, registry: str) -> None:
     """`rm -r ~/.docker` also removes the sandbox's mount. The agent restarts itself, and the login is back."""
     give(machine, secret(registry))
     wait_logged_in(machine, registry)

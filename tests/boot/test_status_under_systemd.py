@@ -45,7 +45,7 @@ def ask(machine: Booted) -> dict[str, Any]:
     return get_status(machine.path(SOCKET_PATH), _PATIENCE_S)
 
 
-def test_it_answers_who_asked_when_the_sockets_were_reached(boot: Boot, enabled: Path, tmp_path: Path) -> None:
+def test_answers_requests_that_came_when_the_socket_opened(boot: Boot, enabled: Path, tmp_path: Path) -> None:
     """A dashboard that starts right after sockets.target connects before the agent is ready, and gets its answer."""
     files = {
         "/etc/dashboard.py": _DASHBOARD,
@@ -77,7 +77,7 @@ def test_kills_in_a_row_and_no_request_refused(machine: Booted, kills: int) -> N
     assert machine.property("NRestarts", SERVICE) == str(kills)
 
 
-def test_a_frozen_agent_is_killed_and_tells_where_it_stood(machine: Booted) -> None:
+def test_a_frozen_agent_is_killed_and_shows_where_it_hung(machine: Booted) -> None:
     """SIGSTOP simulates an event loop that hangs. The test shortens the watchdog's 30 s."""
     _change(machine, "WatchdogSec=2s", "RestartSec=20ms")
     machine.must("systemctl", "restart", SERVICE)
@@ -91,7 +91,7 @@ def test_a_frozen_agent_is_killed_and_tells_where_it_stood(machine: Booted) -> N
     assert "status=6/ABRT" in journal
 
 
-def test_an_agent_that_hangs_while_it_is_loaded_tells_where(machine: Booted) -> None:
+def test_an_agent_that_hangs_while_it_is_loaded_shows_where(machine: Booted) -> None:
     """It never reports that it is ready. Systemd ends it in the same way, and starts it again."""
     library = machine.must("sh", "-c", "echo /usr/local/lib/registry-agent/lib/python3*/site-packages").strip()
     machine.write(f"{library}/hang.pth", "import threading; threading.Event().wait()\n")

@@ -81,7 +81,7 @@ def test_it_fits_into_any_grafana() -> None:
         assert all("$instance" in target["expr"] for target in panel["targets"])
 
 
-def test_panels_are_told_apart() -> None:
+def test_panels_have_different_ids_and_titles() -> None:
     """Each has its own ID and title and a description, and overlaps no other."""
     assert len({panel["id"] for panel in panels()}) == len({panel["title"] for panel in panels()}) == len(panels())
     assert all(panel["description"] for panel in panels())

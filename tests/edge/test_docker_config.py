@@ -469,7 +469,7 @@ def append_only(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.usefixtures("_shared_directory")
-async def test_a_write_admits_nobody_else(config: DockerConfigFile) -> None:
+async def test_a_write_gives_nobody_else_access(config: DockerConfigFile) -> None:
     """The default access list of the directory is for new files. This one had none, and has none afterwards."""
     write(config.path)
     os.removexattr(config.path, "system.posix_acl_access")

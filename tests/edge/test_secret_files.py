@@ -340,7 +340,7 @@ def calls_of_a_check(directory: Path) -> int:
     return calls
 
 
-def test_a_file_that_is_passed_over_costs_no_call_of_its_own(tmp_path: Path) -> None:
+def test_a_file_that_is_passed_over_costs_no_extra_call(tmp_path: Path) -> None:
     """Next to secrets, and in the subdirectory of one. An idle agent checks its directories all the time."""
     (tmp_path / "team").mkdir()
     (tmp_path / "team/hostname").write_text("ghcr.io")

@@ -165,7 +165,7 @@ def test_a_settings_file_that_hangs_at_the_start(world: World, hanging: HangingD
     assert row["state"] == "skipped"
 
 
-def test_an_agent_whose_settings_file_hangs_ends_when_it_is_told(world: World, hanging: HangingDirectory) -> None:
+def test_an_agent_whose_settings_file_hangs_ends_on_sigterm(world: World, hanging: HangingDirectory) -> None:
     """The commands end by themselves, too."""
     agent = world.prepare()
     hang_settings(world, hanging)

@@ -144,7 +144,7 @@ class HangingPath:
         return EngineAnswer(Engine.UNKNOWN, "unix:///x")
 
 
-async def test_a_path_that_hangs_is_told_and_costs_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_path_that_hangs_is_reported_and_costs_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first pass goes on, and a warning names PATH. It clears when the file system answers again."""
     monkeypatch.setattr(tools_service, "_SEARCH_S", 0.05)
     probes, clock = HangingPath(), FakeClock()

@@ -113,7 +113,7 @@ def test_what_a_profile_may_name_can_be_loaded(containers: Containers) -> None:
 
 
 @pytest.mark.usefixtures("private")
-def test_an_unmounted_docker_configuration_is_told(containers: Containers, tmp_path: Path) -> None:
+def test_an_unmounted_docker_configuration_is_reported(containers: Containers, tmp_path: Path) -> None:
     """On a read-only root without the mount, the agent runs and warns that it cannot write there."""
     home = Home(tmp_path / "home")
     home.give("team", PRIVATE, username="alice", password="wonderland")

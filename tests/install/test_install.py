@@ -74,7 +74,7 @@ def test_the_environment_holds_what_the_lock_pins_and_nothing_that_builds(instal
     }
 
 
-def test_whoever_installs_with_whatever_umask_everybody_may_read_and_only_the_owner_write(installed: Path) -> None:
+def test_everybody_can_read_and_only_the_owner_can_write_whatever_the_umask(installed: Path) -> None:
     """The umask was 077. The checkout was closed and, if the tests run as root, belonged to another user."""
     for path in (installed, *installed.rglob("*")):
         seen = path.lstat()
@@ -103,7 +103,7 @@ def test_no_file_names_a_place_of_the_building(installed: Path, checkout: Checko
         assert not tools.search(content), path
 
 
-def test_all_bytecode_is_there(installed: Path) -> None:
+def test_all_bytecode_exists(installed: Path) -> None:
     """The user who runs the agent cannot write bytecode, so each start would compile again."""
     sources = {path for path in (installed / f"{LIB}.versions").rglob("*.py") if "site-packages" in path.parts}
     compiled = {path.parent.parent / f"{path.name.partition('.')[0]}.py" for path in installed.rglob("*.pyc")}

@@ -73,7 +73,7 @@ def test_an_upgrade_leaves_nothing_of_the_former_version(bare: Path) -> None:
     assert listing(bare) == {*after, "usr/local/bin/other"}
 
 
-def test_what_is_installed_is_root_s_whoever_unpacked_it(bare: Path) -> None:
+def test_installed_files_belong_to_root_whoever_unpacked_them(bare: Path) -> None:
     """If a user unpacks the archive and installs with sudo, they do not own the agent afterwards."""
     run(bare, "chown -R 1000:1000 /root/registry-agent_*; /root/registry-agent_*/install")
     owners = {(path.lstat().st_uid, path.lstat().st_gid) for path in (bare / "opt").rglob("*")}

@@ -71,7 +71,7 @@ def test_doctor_needs_no_agent(everyday: Everyday, fault: Fault) -> None:
         assert first_of(everyday.before, subject) == fault.link
 
 
-def test_what_follows_is_no_fault_of_its_own(everyday: Everyday) -> None:
+def test_a_consequence_is_not_shown_as_another_fault(everyday: Everyday) -> None:
     """A refused password explains why Docker has no login, and a denied identity is known."""
     for name in (BASIC, TOKEN):
         seen = next(seen for seen in everyday.life.seen if seen.fault.name == name)

@@ -71,7 +71,7 @@ async def test_a_logout_that_waits_for_the_store_asks_again(stage: Stage, change
     assert "login.removed" not in stage.log.names()
 
 
-async def test_a_logout_is_void_once_a_secret_is_there_again(stage: Stage) -> None:
+async def test_a_logout_is_dropped_if_a_secret_exists_again(stage: Stage) -> None:
     """Also one that is disabled: the registry is left alone, and keeps its login."""
     stage.settings.removed("logout")
     await stage.follow(GHCR, HUB)

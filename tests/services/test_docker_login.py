@@ -87,7 +87,7 @@ async def problem_of(
 
 
 @pytest.mark.parametrize(("password", "told"), [("wrong", False), (" wrong", True), ("wrong\u00a0", True)])
-async def test_that_docker_cuts_a_password_is_told(password: str, told: bool) -> None:
+async def test_reports_that_docker_cuts_a_password(password: str, told: bool) -> None:
     """Once it was refused: without its blanks it may be right."""
     cli = Cli("unauthorized: incorrect username or password")
     problem = await problem_of(cli, Probe(ProbeResult(EPOCH)), given=Sensitive(password))
@@ -123,7 +123,7 @@ async def test_a_refused_password_that_looks_like_a_mistake_is_named(password: s
         (503, "registry_error"),
     ],
 )
-async def test_what_docker_was_told_over_tls_is_not_hidden_by_plain_http(text: str, status: int, code: str) -> None:
+async def test_plain_http_does_not_hide_the_answer_over_tls(text: str, status: int, code: str) -> None:
     """On loopback docker goes on to HTTP whatever the TLS answer was: the agent asks for it once."""
     answer = ProbeResult(EPOCH, status=status, refused=status == 401, tls=True)
     probe = Probe(ProbeResult(EPOCH, status=401, tls=True), answer)

@@ -246,7 +246,7 @@ async def test_without_docker_the_registry_is_skipped_until_it_comes(bench: Benc
     assert bench.row.last_error is None
 
 
-async def test_a_configuration_that_cannot_be_written_is_told_and_tried_again(bench: Bench, begin: Begin) -> None:
+async def test_a_configuration_that_cannot_be_written_is_reported_and_tried_again(bench: Bench, begin: Begin) -> None:
     """The registry said yes, but nothing is stored: that is a failure, with its own code."""
     bench.reconciler.problem = ConfigUnwritable("ghcr.io", "the disk is full")
     await begin(basic())
@@ -257,7 +257,7 @@ async def test_a_configuration_that_cannot_be_written_is_told_and_tried_again(be
     assert bench.state() is State.LOGGED_IN
 
 
-async def test_a_bug_costs_one_attempt_and_is_told(bench: Bench, begin: Begin) -> None:
+async def test_a_bug_costs_one_attempt_and_is_reported(bench: Bench, begin: Begin) -> None:
     """A fault of the agent itself is a warning with its name, and is tried again like a passing one."""
     bench.docker_login.answer = lambda _: KeyError("surprise")
     await begin(basic())

@@ -100,7 +100,7 @@ async def test_a_secret_that_went_while_the_agent_was_down_is_logged_out(stage: 
     assert "docker.io" not in stage.reconciler.stored
 
 
-async def test_a_source_that_is_mended_later_tells_what_went_meanwhile(stage: Stage) -> None:
+async def test_a_source_that_works_again_shows_what_was_removed_meanwhile(stage: Stage) -> None:
     """One that was broken at the first reading may have held the secret; once it is whole it is known."""
     stage.settings.removed("logout")
     stage.reconciler.stored["docker.io"] = "hub-password"
@@ -328,7 +328,7 @@ async def test_renew_gives_an_id_for_each_and_knows_no_strangers(stage: Stage) -
         stage.logins.renew("quay.io")
 
 
-async def test_one_pass_tells_whether_all_are_in() -> None:
+async def test_one_pass_returns_whether_all_are_logged_in() -> None:
     """`run --once`: each registry once, and the outcome."""
     once = Stage()
     assert await once.logins.once(plan(GHCR, HUB)) is True

@@ -262,7 +262,7 @@ def test_no_text_in_the_source_is_a_command_that_harms(file: Path) -> None:
                 assert not PLACEHOLDER.search(run), text
 
 
-def test_the_guard_sees_what_it_is_there_for() -> None:
+def test_the_guard_finds_bad_hints() -> None:
     """It finds hints that were wrong in the past."""
     assert RECURSIVE.search("`sudo chown -R 4001 /etc`")
     assert RECURSIVE.search("`chmod --recursive go= x`")

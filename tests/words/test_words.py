@@ -35,7 +35,7 @@ NOTHING_TO_COMPARE = frozenset(
 """Faults that only an agent can have. The other tools do not know them, and print nothing."""
 
 
-def test_every_fault_that_others_can_tell_stands_on_the_page() -> None:
+def test_every_fault_that_other_programs_show_is_on_the_page() -> None:
     """Each case has its text under its code, and the page has no other texts."""
     cases = {(case.code, case.about) for case in CASES}
     assert {code for code, _ in cases} == SEVERITIES.keys() - NOTHING_TO_COMPARE

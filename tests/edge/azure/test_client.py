@@ -134,7 +134,7 @@ async def test_a_federated_identity_gets_a_token_of_the_registry(bench: Bench, b
     assert bench.tunnel.asked == ["login.microsoftonline.com"]
 
 
-async def test_app_service_has_an_endpoint_of_its_own(bench: Bench) -> None:
+async def test_app_service_has_its_own_endpoint(bench: Bench) -> None:
     """It gets the header of the variable. Service Fabric sets the same variable, and is not supported."""
     env = {"IDENTITY_ENDPOINT": f"{bench.metadata}/msi/token", "IDENTITY_HEADER": bench.azure.app_service_header}
     token = await bench.fetch(env=env)

@@ -127,7 +127,7 @@ def _walk(world: World, size: int) -> str:
 
 
 @pytest.mark.timeout(300)
-def test_every_room_beside_a_small_file(world: World) -> None:
+def test_every_free_size_with_a_small_file(world: World) -> None:
     """With too little space, the agent reports a full disk and changes nothing. With space again, it stores the login.
 
     The test tries about ten amounts of space.
