@@ -17,6 +17,7 @@ from typing import Any, Final
 from bench import bare_server
 from bench.bench import Bench, environment, free_port, scratch
 from bench.stage import ending, running_agent, stage
+from tests.rig.files import of_threads
 
 _PATIENCE_S: Final = 180.0
 _LOOK_S: Final = 0.002
@@ -100,8 +101,7 @@ class Agent:
 
     def processor_s(self) -> float:
         """Return the seconds so far of all live threads, without children (the kernel's schedstat has nanoseconds)."""
-        tasks = Path(f"/proc/{self.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        return sum(int(line.split()[0]) for _, line in of_threads(self.pid, "schedstat")) / 1e9
 
     def memory_kb(self) -> int:
         """Return the resident memory that only this process uses, without shared pages."""

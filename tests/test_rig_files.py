@@ -1,8 +1,10 @@
 """Tests that look through a directory do not depend on the moment at which a program writes there."""
 
+import os
+import threading
 from pathlib import Path
 
-from tests.rig.files import contents, read, regular_files
+from tests.rig.files import contents, of_threads, read, regular_files
 
 
 def test_files_that_vanish_meanwhile(tmp_path: Path) -> None:
@@ -23,3 +25,18 @@ def test_files_that_vanish_meanwhile(tmp_path: Path) -> None:
     (tmp_path / "c/d").unlink()
     (tmp_path / "c").rmdir()
     assert [*walk] == []
+
+
+def test_threads_that_end_meanwhile() -> None:
+    """A thread of the process ends after its number was read."""
+    go_on = threading.Event()
+    threads = [threading.Thread(target=go_on.wait) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    walk = of_threads(os.getpid(), "status")
+    found = [next(walk)[0]]
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    found += [number for number, _ in walk]
+    assert str(os.getpid()) in found

@@ -16,6 +16,7 @@ from bench.aws_side import AwsSide, aws_side
 from bench.bench import Bench
 from bench.figure import Figure, Turn
 from bench.serving import Agent, Secret, agent, bare, registries, settled
+from tests.rig.files import of_threads
 
 _REGISTRIES: Final = 10
 _SETTLING_S: Final = 60.0
@@ -96,9 +97,9 @@ def _resident_kb(process: Agent) -> int:
 def _use(process: Agent) -> _Use:
     """Read the use so far. A wake-up is a voluntary context switch, when a thread gave up the processor (proc(5))."""
     directory, wakeups = Path(f"/proc/{process.pid}"), {}
-    for task in (directory / "task").iterdir():
-        lines = (task / "status").read_text(encoding="utf-8").splitlines()
-        wakeups[task.name] = next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches:"))
+    for thread, status in of_threads(process.pid, "status"):
+        lines = status.splitlines()
+        wakeups[thread] = next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches:"))
     # This includes threads that have ended. The program's name can contain anything, so count the fields after it.
     user, system = (directory / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
     return _Use(time.monotonic(), (int(user) + int(system)) / os.sysconf("SC_CLK_TCK"), wakeups)

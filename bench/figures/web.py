@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +62,8 @@ def _keep_apart(*pids: int) -> None:
     """Pin the servers to the first processor. The client has the last one, so it takes no time from the servers."""
     for pid in pids:
         for task in Path(f"/proc/{pid}/task").iterdir():
-            os.sched_setaffinity(int(task.name), {_processors()[0]})
+            with suppress(ProcessLookupError):  # a thread that has just ended
+                os.sched_setaffinity(int(task.name), {_processors()[0]})
 
 
 def _processors() -> list[int]:

@@ -17,6 +17,7 @@ from tests.codes.sources import PLAIN
 from tests.codes.world import World
 from tests.edge.helper_script import good_helper
 from tests.rig.agent import REGISTRY_AGENT
+from tests.rig.files import of_threads
 from tests.rig.needs import need, need_root
 from tests.rig.terminal import ControllingTerminal
 from tests.rig.waiting import PATIENCE_S, until
@@ -183,8 +184,8 @@ def test_no_child_has_a_terminal(world: World, terminal: ControllingTerminal) ->
 def _ttys_of_children(pid: int, words: str) -> set[str]:
     """The controlling terminals (0: none) of the children of `pid` whose command line contains `words`."""
     found = set()
-    for child in Path(f"/proc/{pid}/task").glob("*/children"):
-        for number in child.read_text().split():
+    for _, children in of_threads(pid, "children"):
+        for number in children.split():
             try:
                 if words in Path(f"/proc/{number}/cmdline").read_text():
                     found.add(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[4])

@@ -12,6 +12,7 @@ import pytest
 from agent.edge import file_watcher, secret_files
 from agent.edge.file_watcher import FileWatcher
 from agent.edge.inotify import Inotify
+from tests.rig.files import of_threads
 from tests.rig.waiting import PATIENCE_S, eventually
 
 NEVER_S = 3600.0
@@ -31,10 +32,10 @@ class CountedCheck:
 
 def switches() -> dict[str, int]:
     """How often each thread of this process, except the main one, has waited."""
-    others = (task for task in Path("/proc/self/task").iterdir() if task.name != str(os.getpid()))
     return {
-        task.name: int((task / "status").read_text().partition("\nvoluntary_ctxt_switches:")[2].split()[0])
-        for task in others
+        thread: int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+        for thread, status in of_threads(os.getpid(), "status")
+        if thread != str(os.getpid())
     }
 
 

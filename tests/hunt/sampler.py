@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from tests.rig.files import of_threads
+
 NO_CORE: Final = frozenset({b"0 0", b"1 1"})
 """Soft and hard limits that allow no core dump."""
 _EVERY_S: Final = 0.002
@@ -77,7 +79,7 @@ def _read(pid: int, name: str) -> bytes | None:
 
 def _descendants(pid: int) -> Iterator[int]:
     with suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
+        for _, children in of_threads(pid, "children"):
+            for child in children.split():
                 yield int(child)
                 yield from _descendants(int(child))

@@ -19,8 +19,14 @@ def regular_files(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
 def read(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
     """Each file with its content. What vanishes before it is read is left out."""
     for path in paths:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, ProcessLookupError):  # the second is of a thread in /proc that has just ended
             yield path, path.read_bytes()
+
+
+def of_threads(pid: int, name: str) -> Iterator[tuple[str, str]]:
+    """Each thread of a process, by number, with its file `name` in /proc. Threads that end meanwhile are left out."""
+    for path, content in read(Path(f"/proc/{pid}/task").glob(f"*/{name}")):
+        yield path.parent.name, content.decode()
 
 
 def contents(directory: Path) -> Iterator[tuple[Path, bytes]]:

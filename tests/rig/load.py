@@ -1,8 +1,9 @@
 """How much of a wait is due to a busy machine: the time for which ready threads had no processor."""
 
 import os
-from contextlib import suppress
-from pathlib import Path
+from itertools import chain
+
+from tests.rig.files import of_threads
 
 
 def stalled_s(pid: int) -> float:
@@ -10,9 +11,5 @@ def stalled_s(pid: int) -> float:
 
     All threads count: one that waits for a processor may hold the interpreter's lock that the others wait for.
     """
-    files = [file for each in (pid, os.getpid()) for file in Path(f"/proc/{each}/task").glob("*/schedstat")]
-    waited_ns = 0
-    for file in files:
-        with suppress(OSError):  # a thread that has ended
-            waited_ns += int(file.read_text().split()[1])
-    return waited_ns / 1e9
+    figures = (of_threads(each, "schedstat") for each in (pid, os.getpid()))
+    return sum(int(line.split()[1]) for _, line in chain.from_iterable(figures)) / 1e9
