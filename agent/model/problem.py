@@ -126,7 +126,7 @@ class ProblemError(Exception):
 
 
 def _whole_commands(hint: str) -> str:
-    """Leave out a command that was cut off: nobody may paste half of one."""
+    """Leave out a command that was cut off, because half of a command may do harm."""
     return hint if hint.count("`") % 2 == 0 else f"{hint.rpartition('`')[0].rstrip()} …"
 
 

@@ -25,7 +25,7 @@ def read(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
 
 def of_threads(pid: int, name: str) -> Iterator[tuple[str, str]]:
     """Each thread of a process, by number, with its file `name` in /proc. Threads that end meanwhile are left out."""
-    for path, content in read(Path(f"/proc/{pid}/task").glob(f"*/{name}")):
+    for path, content in read([*Path(f"/proc/{pid}/task").glob(f"*/{name}")]):
         yield path.parent.name, content.decode()
 
 
