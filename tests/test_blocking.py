@@ -1,9 +1,11 @@
 """Tests of calls that may block: a resource that hangs costs only itself."""
 
 import asyncio
+import gc
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -110,6 +112,31 @@ async def test_calls_for_one_resource_run_in_order(answers: threading.Event) -> 
     answers.set()
     await asyncio.gather(*(asyncio.wrap_future(future) for future in futures if not future.cancelled()))
     assert made == [0, 1, 3, 4]
+
+
+async def test_calls_that_were_given_up_do_not_pile_up(answers: threading.Event) -> None:
+    """While a resource hangs, only the last of them is kept."""
+
+    class Work:
+        def __call__(self) -> None: ...
+
+    calls, kept = BlockingCalls("test"), weakref.WeakSet[Work]()
+    hanging = await hang(calls, "a", answers)
+
+    async def give_up() -> None:
+        work = Work()
+        kept.add(work)
+        waiting = asyncio.ensure_future(calls.call("a", work, timeout=PATIENCE_S))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    for _ in range(50):
+        await give_up()
+    gc.collect()
+    assert len(kept) <= 1
+    answers.set()
+    assert await hanging
 
 
 async def test_an_error_reaches_the_caller() -> None:
