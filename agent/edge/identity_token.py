@@ -9,7 +9,9 @@ from typing import Final
 from agent.blocking import BlockingCalls
 from agent.edge.regular_file import is_ours, open_regular
 from agent.edge.secret_command import how_it_failed, run_command
+from agent.model.document_text import DocumentError, plain_text
 from agent.model.sensitive import Sensitive
+from agent.model.text import named_path, program_of
 
 # AssumeRoleWithWebIdentity takes 4 to 20,000 characters (STS API reference). Google and Azure take fewer.
 _LONGEST: Final = 20_000
@@ -49,12 +51,15 @@ async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensiti
     Raises:
         IdentityTokenError: the file is missing, empty, too long, not a regular file, or not readable in time.
     """
-    content, _ = await read_file(setting, path, _LONGEST + 2, timeout_s)
-    return parse_identity_token(content, f"{setting} {path}")
+    where = named_path(setting, path)
+    content, _ = await read_file(where, path, _LONGEST + 2, timeout_s)
+    return parse_identity_token(content, where)
 
 
-async def read_file(setting: str, path: Path, longest: int, timeout_s: float) -> tuple[bytes, bool]:
+async def read_file(where: str, path: Path, longest: int, timeout_s: float) -> tuple[bytes, bool]:
     """Return the first `longest` bytes of a file, and whether only this user and root can change it.
+
+    `where` describes the file in messages.
 
     Raises:
         IdentityTokenError: the file is missing, not a regular file, or not readable in time.
@@ -62,7 +67,7 @@ async def read_file(setting: str, path: Path, longest: int, timeout_s: float) ->
     try:
         return await _READS.call(path, lambda: _read(path, longest), timeout=timeout_s)
     except (OSError, ValueError) as error:
-        raise IdentityTokenError(f"{setting} {path} cannot be read: {_reason(error, timeout_s)}") from error
+        raise IdentityTokenError(f"{where} cannot be read: {_reason(error, timeout_s)}") from error
 
 
 def _read(path: Path, longest: int) -> tuple[bytes, bool]:
@@ -73,8 +78,7 @@ def _read(path: Path, longest: int) -> tuple[bytes, bool]:
 async def _token_from_command(
     setting: str, args: Sequence[str], environ: Mapping[str, str], timeout_s: float
 ) -> Sensitive:
-    # Show only the program: its arguments may hold a secret.
-    name = f"{setting} {args[0]}"
+    name = f"{setting} {program_of(args[0])}"
     return parse_identity_token(await output_of(name, args, environ, timeout_s), f"the output of {name}")
 
 
@@ -105,7 +109,10 @@ def parse_identity_token(content: bytes, where: str) -> Sensitive:
     Raises:
         IdentityTokenError: it is not a token.
     """
-    text = content.decode("ascii", errors="replace").strip()
+    try:
+        text = plain_text(content).strip()
+    except DocumentError:
+        raise IdentityTokenError(f"{where} is not a token") from None
     if not text:
         raise IdentityTokenError(f"{where} is empty")
     if len(text) > _LONGEST:

@@ -79,14 +79,15 @@ class PasswordSources:
         return end
 
     async def _run(self, source: PasswordSource, timeout_s: float) -> _Answer:
-        args, stdin = source.origin.words, request_for(source.registry)
-        is_helper = source.origin.field is PasswordField.HELPER
+        origin = source.origin
+        args, stdin = origin.words, request_for(source.registry)
+        is_helper = origin.field is PasswordField.HELPER
         if is_helper:
             args, stdin = (f"docker-credential-{args[0]}", "get"), source.registry.docker_key.encode()
         try:
             finished = await run_command(args, self.environ, timeout_s, stdin=stdin, limit=LONGEST + 1)
         except TimeoutError:
-            raise _failure(source, f"did not end within {timeout_s:g} s", _slow_hint(args[0])) from None
+            raise _failure(source, f"did not end within {timeout_s:g} s", _slow_hint(origin.name)) from None
         except OSError as error:
             reason = (error.strerror or "it does not start").lower()
             hint = missing_program_hint(args[0], is_helper=is_helper)
@@ -143,7 +144,7 @@ def _failure(source: PasswordSource, fault: str, hint: str | None = None) -> Pro
 
 def _must_give(source: PasswordSource) -> str:
     """Return the hint for a source that works, but gives something else."""
-    name, again = shown(source.origin.words[0]), "the agent tries again by itself"
+    name, again = shown(source.origin.name), "the agent tries again by itself"
     match source.origin.field:
         case PasswordField.FILE:
             return f"put the password, or JSON with it, into {name}, or fix what writes it; {again}"

@@ -26,7 +26,11 @@ AUTHORITIES: Final = frozenset(
     | {"login.microsoftonline.us"}
 )
 """The hosts of Entra ID in Azure's clouds. An identity token goes to no other host."""
+PLATFORM: Final = "IDENTITY_ENDPOINT"
+"""The variable with which App Service and Container Apps name their own service for identities."""
 _GONE: Final = 410
+_NOT_FOUND: Final = 404
+_NO_IDENTITY: Final = (400, 404)
 _EARLY_OR_LATE: Final = 700024
 _TEMPORARY: Final = 90033
 _RECORD: Final = (
@@ -77,14 +81,16 @@ def foreign_metadata(reply: CloudReply) -> Problem:
 
 def managed_identity_problem(reply: CloudReply, client_id: str | None) -> Problem:
     """Explain a refusal of the service for managed identities."""
-    if reply.status == _GONE:
-        return AzureError(SUBJECT, f"{reply.action} is being upgraded (status 410)")
+    # Another cloud's server at this address also answers 404, but not with JSON.
+    if reply.status == _GONE or (reply.status == _NOT_FOUND and reply.fields and reply.action != PLATFORM):
+        return AzureError(SUBJECT, f"{reply.action} is being upgraded (status {reply.status})")
     error = reply.string("error")
-    if error is None:
-        return foreign_metadata(reply)
-    if error == "invalid_request":
+    if error == "invalid_request" or (reply.action == PLATFORM and reply.status in _NO_IDENTITY):
         return _no_identity(reply, client_id)
-    return AzureAccessDenied(SUBJECT, f"{reply.action} gave no token: {error}{reply.reason}", hint=_SEE_ADMIN)
+    if error is None and reply.action != PLATFORM:
+        return foreign_metadata(reply)
+    fault = error or f"status {reply.status}"
+    return AzureAccessDenied(SUBJECT, f"{reply.action} gave no token: {fault}{reply.reason}", hint=_SEE_ADMIN)
 
 
 def authority_problem(reply: CloudReply, client_id: str, tenant_id: str, described: str) -> Problem:

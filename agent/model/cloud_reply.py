@@ -11,6 +11,7 @@ from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
 _SHOWN: Final = 200
+_REASONS: Final = ("error_description", "message", "ExceptionMessage")
 # A machine can have thirty access scopes, each a URL.
 LONGEST_TEXT: Final = 4000
 _LONGEST_LIFE_S: Final = 10 * 365 * 24 * 3600
@@ -54,16 +55,17 @@ class CloudReply:
         """The server's own words in parentheses: of OAuth, of an API, or of a registry. Empty if there are none."""
         error, errors = self.fields.get("error"), self.fields.get("errors")
         first = errors[0] if isinstance(errors, list) and errors else error
-        return self.words(first.get("message") if isinstance(first, dict) else self.fields.get("error_description"))
+        own = next((self.fields[name] for name in _REASONS if self.fields.get(name)), None)
+        return self.words(first.get("message") if isinstance(first, dict) else own)
 
     def words(self, value: object) -> str:
         """Return a text of the answer for a message, in parentheses. Empty if it is no text."""
         return f" ({printable(self.scrub(value), _SHOWN)})" if isinstance(value, str) and value else ""
 
-    def ends_in(self, name: str = "expires_in") -> datetime | None:
-        """Return the end from a number of seconds."""
+    def ends_in(self, start: datetime, name: str = "expires_in") -> datetime | None:
+        """Return the end from a number of seconds after `start`."""
         seconds = number(self.fields.get(name)) or 0
-        return self.seen_at + timedelta(seconds=seconds) if 0 < seconds < _LONGEST_LIFE_S else None
+        return start + timedelta(seconds=seconds) if 0 < seconds < _LONGEST_LIFE_S else None
 
     def ends_at(self, name: str) -> datetime | None:
         value = self.fields.get(name)

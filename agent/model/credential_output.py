@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agent.model import jwt
+from agent.model.document_text import DocumentError, plain_text
 from agent.model.ecr_token import token_expiry
 from agent.model.kubelet_response import KIND, login_for, parse_duration
 from agent.model.outside_values import from_epoch, from_rfc3339, number
@@ -48,8 +49,8 @@ def parse_output(content: bytes, registry: Registry, now: datetime) -> Credentia
     if len(content) > LONGEST:
         raise OutputError(f"gave more than {LONGEST // 1024} KiB")
     try:
-        text = content.decode()
-    except UnicodeDecodeError:
+        text = plain_text(content)
+    except DocumentError:
         raise OutputError("gave bytes that are not UTF-8 text") from None
     output = _parse(text, registry, now)
     password = output.password.reveal()
@@ -82,7 +83,7 @@ def _of_kubelet(value: Mapping[str, Any], registry: Registry, now: datetime) -> 
     if login is None:
         raise OutputError(f"gave a {KIND} without a login for {registry}")
     life = parse_duration(value.get("cacheDuration"))
-    return CredentialOutput(_password(login), _username(login), now + life if life else None)
+    return CredentialOutput(_password(login), _username(login), _after(now, life.total_seconds()) if life else None)
 
 
 def _password(value: Mapping[str, Any]) -> Sensitive:

@@ -1,5 +1,6 @@
 """From bytes to text to JSON. No error message quotes the content."""
 
+import codecs
 import json
 from typing import Any, Final
 
@@ -27,6 +28,15 @@ def text_of(data: bytes) -> str:
         raise DocumentError(
             f"is not UTF-8 (byte {error.start})", "save it as UTF-8 text, or move it to another directory"
         ) from None
+
+
+def plain_text(data: bytes) -> str:
+    """Decode a text that may be a password: UTF-8, or UTF-16 with its byte order mark. Nothing else is guessed."""
+    is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if is_utf_16 else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise DocumentError("is not UTF-8 text") from None
 
 
 def parse_json(text: str) -> Any:

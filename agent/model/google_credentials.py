@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from agent.model.google_names import AUDIENCE, SERVICE_ACCOUNT
+from agent.model.google_names import AUDIENCE, SERVICE_ACCOUNT, UNIVERSE
 from agent.model.google_subject_token import (
+    BY_GCLOUD,
     OTHER_SOURCE,
     SAML,
     CredentialFileError,
@@ -21,11 +22,11 @@ from agent.model.google_subject_token import (
 )
 from agent.model.sensitive import Sensitive
 
-UNIVERSE: Final = "googleapis.com"
 # The domains of Google's clouds: its own, and the sovereign one of S3NS.
 _UNIVERSES: Final = frozenset({UNIVERSE, "s3nsapis.fr"})
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 _TOKEN_TYPES: Final = frozenset({JWT, "urn:ietf:params:oauth:token-type:id_token", SAML})
+_DELEGATE: Final = "projects/-/serviceAccounts/"
 _IMPERSONATION: Final = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken")
 
 
@@ -50,14 +51,16 @@ class ExternalAccount:
     token_url: str = f"https://sts.{UNIVERSE}/v1/token"
     universe: str = UNIVERSE
     service_account: str | None = None
+    user_project: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ImpersonatedServiceAccount:
-    """A service account, whose token the holder of `source` may request."""
+    """A service account, whose token the holder of `source` may request, through each of the `delegates` in turn."""
 
     service_account: str
     source: "AuthorizedUser | ExternalAccount"
+    delegates: tuple[str, ...] = ()
 
 
 CredentialFile = AuthorizedUser | ExternalAccount | ImpersonatedServiceAccount
@@ -70,7 +73,7 @@ def parse_credential_file(value: object) -> CredentialFile:
     if value.get("type") == "impersonated_service_account":
         source = _source(value.get("source_credentials"))
         url = text(value, "service_account_impersonation_url")
-        return ImpersonatedServiceAccount(_impersonated(url, source.universe), source)
+        return ImpersonatedServiceAccount(_impersonated(url, source.universe), source, _delegates(value))
     return _source(value)
 
 
@@ -87,7 +90,7 @@ def _source(value: object) -> AuthorizedUser | ExternalAccount:
             "holds the key of a service account, which the agent does not sign with",
             "put it into the secret for HOST: _json_key as username, and the content of the whole file as password",
         )
-    raise CredentialFileError("has a type that the agent does not support")
+    raise CredentialFileError("has a type that the agent does not support", BY_GCLOUD)
 
 
 def _authorized_user(value: Mapping[str, Any]) -> AuthorizedUser:
@@ -116,6 +119,7 @@ def _external_account(value: Mapping[str, Any]) -> ExternalAccount:
         _token_url(text(value, "token_url"), universe),
         universe,
         _impersonated(url, universe) if url else None,
+        optional_text(value, "workforce_pool_user_project"),
     )
 
 
@@ -142,6 +146,14 @@ def _impersonated(url: str, universe: str) -> str:
             f"has a service_account_impersonation_url other than one of iamcredentials.{universe}"
         )
     return found[1]
+
+
+def _delegates(value: Mapping[str, Any]) -> tuple[str, ...]:
+    given = value.get("delegates") or []
+    names = [str(each).removeprefix(_DELEGATE) for each in given] if isinstance(given, list) else [""]
+    if not all(map(SERVICE_ACCOUNT.fullmatch, names)):
+        raise CredentialFileError("has delegates that are not names of service accounts")
+    return tuple(f"{_DELEGATE}{name}" for name in names)
 
 
 def _https_host(url: str) -> str:

@@ -62,6 +62,39 @@ _ENABLE: Final = (
     "ask your Google Cloud administrator to enable the API {api} in the project that the message names; it takes "
     "minutes until it works"
 )
+_DISABLED: Final = re.compile(r"SERVICE_DISABLED|has not been used in project")
+# Why a service account gives no token: the status, words in the answer, the fault, and the hint.
+_IMPERSONATION_FAULTS: Final = (
+    (
+        400,
+        re.compile("lifetime"),
+        "its tokens may not live for an hour",
+        "ask your Google Cloud administrator whether the organization policy can allow tokens of one hour",
+    ),
+    (
+        403,
+        _DISABLED,
+        "the API iamcredentials.googleapis.com is disabled",
+        _ENABLE.format(api="iamcredentials.googleapis.com"),
+    ),
+    (
+        403,
+        re.compile("vpcServiceControls|VPC_SERVICE_CONTROLS|SECURITY_POLICY_VIOLATED"),
+        "a service perimeter forbids it",
+        "ask your Google Cloud administrator to allow this request in the service perimeter (VPC Service Controls)",
+    ),
+    (
+        403,
+        re.compile("ACCESS_TOKEN_SCOPE_INSUFFICIENT"),
+        "the access scope cloud-platform is missing",
+        _WIDER_SCOPE,
+    ),
+)
+_WAIT: Final = (
+    "wait: the agent tries again; if the problem persists, ask your platform team whether Google can reach the issuer "
+    "of the token"
+)
+_NO_ISSUER: Final = re.compile(r"connecting to the given credential's issuer", re.IGNORECASE)
 _OLD: Final = re.compile(r"expired|stale|not yet valid|issued in the future|\biat\b|\bexp\b", re.IGNORECASE)
 
 
@@ -116,10 +149,15 @@ def scopes_problem(principal: str | None, scopes: Iterable[str]) -> Problem | No
 
 def exchange_problem(reply: CloudReply, audience: str, described: str) -> Problem | None:
     """Explain why the Security Token Service refused an identity token. For `described`, see `jwt`."""
+    if _DISABLED.search(reply.text):
+        disabled = f"Google refused the identity token: the API sts.googleapis.com is disabled{reply.reason}"
+        return GoogleAccessDenied(SUBJECT, disabled, hint=_ENABLE.format(api="sts.googleapis.com"))
     error = reply.string("error")
     fault = _STS_FAULTS.get(error or "")
     if fault is None:
         return None
+    if error == "invalid_grant" and _NO_ISSUER.search(reply.text):
+        return GoogleError(SUBJECT, f"Google could not check the identity token{described}{reply.reason}", hint=_WAIT)
     # The next attempt reads or runs the source again, so an old token is soon replaced.
     old = error == "invalid_grant" and _OLD.search(reply.text) is not None
     return GoogleAccessDenied(
@@ -130,14 +168,26 @@ def exchange_problem(reply: CloudReply, audience: str, described: str) -> Proble
     )
 
 
-def refresh_problem(reply: CloudReply) -> Problem | None:
-    """Explain the refusal of a person's login."""
+def login_hint(is_gclouds: bool, service_account: str | None) -> str:
+    """Return how to log in again, for a file that gcloud has written. gcloud always writes to its own directory."""
+    account = f" --impersonate-service-account={service_account}" if service_account else ""
+    login = f"`gcloud auth application-default login{account}`"
+    if is_gclouds:
+        return f"run {login}; the agent tries again by itself, or at once after `registry-agent renew HOST`"
+    return (
+        f"unset GOOGLE_APPLICATION_CREDENTIALS, run {login}, and replace the file in the message with the file that it "
+        "saves"
+    )
+
+
+def refresh_problem(reply: CloudReply, place: str, login_again: str) -> Problem | None:
+    """Explain the refusal of a person's login in the file `place`."""
     if reply.string("error") not in ("invalid_grant", "invalid_client", "unauthorized_client"):
         return None
     return GoogleLoginExpired(
         SUBJECT,
-        f"Google no longer accepts your gcloud login (application default credentials){reply.reason}",
-        hint="log in again: `gcloud auth application-default login`",
+        f"Google no longer accepts your gcloud login in {place}{reply.reason}",
+        hint=login_again,
     )
 
 
@@ -145,6 +195,9 @@ def impersonation_problem(reply: CloudReply, account: str, principal: str | None
     """Explain why there is no token for another service account."""
     who = principal or "this identity"
     denied = f"Google denied {who} a token for the service account {account}: "
+    for status, words, fault, fix in _IMPERSONATION_FAULTS:
+        if reply.status == status and words.search(reply.text):
+            return GoogleAccessDenied(SUBJECT, f"{denied}{fault}{reply.reason}", hint=fix)
     match reply.status:
         case 400:
             return GoogleCredentialsUnusable(
@@ -153,15 +206,6 @@ def impersonation_problem(reply: CloudReply, account: str, principal: str | None
                 hint="fix google_service_account in the secret, google.service_account, or the credential file: the "
                 "name of a service account is an e-mail address",
             )
-        case 403 if "SERVICE_DISABLED" in reply.text:
-            return GoogleAccessDenied(
-                SUBJECT,
-                f"{denied}the API iamcredentials.googleapis.com is disabled{reply.reason}",
-                hint=_ENABLE.format(api="iamcredentials.googleapis.com"),
-            )
-        case 403 if "ACCESS_TOKEN_SCOPE_INSUFFICIENT" in reply.text:
-            fault = "the access scope cloud-platform is missing"
-            return GoogleAccessDenied(SUBJECT, f"{denied}{fault}{reply.reason}", hint=_WIDER_SCOPE)
         case 403 | 404:
             return GoogleAccessDenied(
                 SUBJECT,
@@ -174,7 +218,7 @@ def impersonation_problem(reply: CloudReply, account: str, principal: str | None
 
 def pull_hint(principal: str | None, reason: str) -> str:
     """Return the hint for an image that this identity may not pull. `reason` is the text of the registry."""
-    if "has not been used in project" in reason:
+    if _DISABLED.search(reason):
         return _ENABLE.format(api="artifactregistry.googleapis.com")
     who = principal or "this identity"
     return (

@@ -16,7 +16,7 @@ SAML: Final = "urn:ietf:params:oauth:token-type:saml2"
 OTHER_SOURCE: Final = (
     "set google.audience, and google.identity_token_file or google.identity_token_command, instead of this file"
 )
-_GCLOUD: Final = (
+BY_GCLOUD: Final = (
     "let gcloud use this file: put username oauth2accesstoken and password_command "
     '["gcloud", "auth", "print-access-token"] into the secret for HOST'
 )
@@ -74,9 +74,9 @@ def parse_credential_source(source: object) -> TokenPlace:
     if not isinstance(source, Mapping):
         raise CredentialFileError("has no credential_source", OTHER_SOURCE)
     if "environment_id" in source:
-        raise CredentialFileError("has AWS as credential_source, for which the agent does not sign requests", _GCLOUD)
+        raise CredentialFileError("has AWS as credential_source, for which the agent does not sign requests", BY_GCLOUD)
     if "certificate" in source:
-        raise CredentialFileError("has a certificate as credential_source, which the agent does not support", _GCLOUD)
+        raise CredentialFileError("has a certificate as credential_source, which the agent does not support", BY_GCLOUD)
     if "executable" in source:
         return _program(source["executable"])
     if "url" in source:

@@ -10,7 +10,7 @@ from agent.model.problem import Problem
 from agent.model.problems.password_source import CredentialCommandFailed
 from agent.model.registry import Registry
 from agent.model.status import rfc3339
-from agent.model.text import printable
+from agent.model.text import printable, program_of
 
 
 class PasswordField(StrEnum):
@@ -39,9 +39,13 @@ class PasswordOrigin:
     life_s: float | None = None
 
     @property
+    def name(self) -> str:
+        """The program, file or helper, for messages."""
+        return program_of(self.words[0]) if self.field is PasswordField.COMMAND else printable(self.words[0], 200)
+
+    @property
     def label(self) -> str:
-        """What messages show. The arguments of a command may hold a secret, so they are left out."""
-        return f"{self.field} {printable(self.words[0], 200)}"
+        return f"{self.field} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ def needs_privileges(stderr: bytes) -> bool:
 
 
 def missing_program_hint(program: str, *, is_helper: bool) -> str:
+    if " " in program:
+        return "write the program and each of its arguments as a string of its own, or fix the path of the program"
     if "/" in program:
         return f"install {shown(program)} and make it executable, or fix its path in the secret"
     other_way = "" if is_helper else ", or write its absolute path into the secret"

@@ -12,6 +12,24 @@ HOST_WORD: Final = re.compile(r"\bHOST\b")
 ESCAPED_HOST: Final = "H\ue000OST"
 
 
+def named_path(name: str, path: object) -> str:
+    """Return `NAME PATH` for messages. `name` is the setting or variable that should hold the path.
+
+    A path that is not absolute is not shown: people also put the credential itself into such variables.
+    """
+    text = str(path)
+    return f"{name} {text}" if text.startswith("/") else f"{name}, whose value is not an absolute path,"
+
+
+def program_of(word: str) -> str:
+    """Return the program in the first word of a command, for messages. Arguments may hold a secret.
+
+    People also write a whole command line as one word.
+    """
+    program, *arguments = word.split(maxsplit=1) or [""]
+    return f"{printable(program, 200)} …" if arguments else printable(program, 200)
+
+
 def printable(text: str, limit: int = 300) -> str:
     """Return `text` on one line, without control characters, escapes and direction marks, cut off at `limit`."""
     # The slice keeps the cost of a huge text low.

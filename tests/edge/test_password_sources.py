@@ -76,6 +76,17 @@ async def test_a_command_prints_the_password(program: Path) -> None:
     assert await fetch(PasswordField.COMMAND, program, "x", "$HOME;`id`") == Token("ada", Sensitive("$HOME;`id`"), None)
 
 
+@pytest.mark.parametrize("program", ["vault", "/usr/bin/vault"])
+async def test_a_command_line_in_one_string_is_not_shown(program: str) -> None:
+    """Its arguments may hold a secret. The hint says how to write them."""
+    with raises_problem(CredentialCommandFailed) as caught:
+        await fetch(PasswordField.COMMAND, f"{program} kv get --token={SECRET} x")
+    assert caught.value.message.startswith(f"password_command {program} … cannot be run: no")
+    assert SECRET not in caught.value.message
+    assert "a string of its own" in caught.value.hint
+    assert SECRET not in caught.value.hint
+
+
 async def test_a_command_gets_no_secret_in_its_environment(program: Path) -> None:
     """Only what it needs to find its own login."""
     script(program, 'echo "$VAULT_TOKEN|$REGISTRY_AGENT_SECRETS|$NOTIFY_SOCKET|$VAULT_ADDR"')

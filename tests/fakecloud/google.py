@@ -17,7 +17,10 @@ from aiohttp import web
 from agent.demo.registries import Refusal, basic, errors
 from tests.fakecloud.faults import Fault, act_out
 
-NAMES: Final = ("sts.googleapis.com", "oauth2.googleapis.com", "iamcredentials.googleapis.com")
+NAMES: Final = (
+    *("sts.googleapis.com", "oauth2.googleapis.com", "iamcredentials.googleapis.com"),
+    *("sts.s3nsapis.fr", "iamcredentials.s3nsapis.fr"),
+)
 USER: Final = "oauth2accesstoken"
 EMAIL: Final = "dev@acme.iam.gserviceaccount.com"
 AUDIENCE: Final = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/dev/providers/ona"
@@ -50,6 +53,7 @@ class PretendGoogle:
         readers: the principals that may pull.
         faults: what a service answers instead, by `metadata`, `sts`, `oauth2`, `iamcredentials`; or what the last one
             answers about a service account, by its e-mail address; or what `TOKEN` answers.
+        delegates: through which accounts the last token of a service account was requested.
         calls: how often each service was asked.
     """
 
@@ -64,6 +68,7 @@ class PretendGoogle:
         self.refresh_tokens: Final[dict[str, str]] = {}
         self.may_impersonate: Final[set[tuple[str, str]]] = set()
         self.readers: Final[set[str]] = set()
+        self.delegates: list[str] = []
         self.faults: Final[dict[str, Fault]] = {}
         self.calls: Final[Counter[str]] = Counter()
         self.issued: Final[dict[str, GoogleToken]] = {}
@@ -160,7 +165,8 @@ class PretendGoogle:
         if not wide or (holder, account) not in self.may_impersonate:
             words = "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist)."
             return _api_error(403, "PERMISSION_DENIED", words)
-        scope = (await request.json())["scope"][0]
+        body = await request.json()
+        scope, self.delegates = body["scope"][0], body["delegates"]
         text, token = self.issue(f"serviceAccount:{account}", scope)
         return web.json_response({"accessToken": text, "expireTime": token.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")})
 

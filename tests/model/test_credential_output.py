@@ -186,6 +186,7 @@ def test_a_kubelet_response_gives_the_login_of_the_registry(pattern: str) -> Non
     """Each label is compared by itself. Of several patterns, the longest counts. It lives for its cacheDuration."""
     found = response({pattern: LOGIN, "*.*.*": {"username": "bob", "password": "other"}, "example.com": {}})
     assert parsed(found) == ("ada", SECRET, NOW + HOUR)
+    assert parsed(response({pattern: LOGIN}, "87600000h")) == ("ada", SECRET, None)
 
 
 OTHERS = ["example.com", "*.com", "*", "registry.example.com:5000", "registry.example.com/path"]
@@ -258,10 +259,17 @@ def test_what_is_no_password_is_named(output: str, fault: str) -> None:
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("text", ["hunter2\n", '{"password": "hunter2"}'])
+def test_a_byte_order_mark_is_no_part_of_the_password(encoding: str, text: str) -> None:
+    """PowerShell and Windows editors write it."""
+    assert parse_output(text.encode(encoding), HOST, NOW).password.reveal() == "hunter2"
+
+
 def test_bytes_that_are_no_text_are_no_password() -> None:
     """A registry could not accept them."""
     with pytest.raises(OutputError, match="UTF-8"):
-        parse_output(b"\xff\xfe", HOST, NOW)
+        parse_output(b"\xff", HOST, NOW)
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))

@@ -38,7 +38,7 @@ from agent.model.problems.aws import (
     AwsSetupUnusable,
 )
 from agent.model.sensitive import Sensitive
-from agent.model.text import printable
+from agent.model.text import printable, program_of
 
 # The SDK's names for the sources in its chain. Those that are not listed are sections of a profile.
 _ROLE: Final = "assume-role"
@@ -180,7 +180,7 @@ class CredentialChain:
             raise ProgramUnusableError(args[0], error) from None
         if finished.returncode != 0:
             # Instead of the SDK's error, which quotes everything that the program wrote to stderr.
-            raise ChildProcessError(f"credential_process {printable(args[0], 200)} {how_it_failed(finished)}")
+            raise ChildProcessError(f"credential_process {program_of(args[0])} {how_it_failed(finished)}")
         return finished.stdout
 
     def _place(self, method: str) -> str:

@@ -28,6 +28,7 @@ _FILES: Final = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 _SSO_SETTINGS: Final = frozenset({"sso_session", "sso_start_url"})
 DEFAULT_PROFILE: Final = "default"
 _RENEW: Final = "then run `registry-agent renew HOST`"
+_PROFILE: Final = 'aws.profile, or "profile" in the secret,'
 _MAX_CACHED: Final = 500
 _LARGEST: Final = 1 << 16
 _SSO_SECRETS: Final = ("accessToken", "refreshToken", "clientSecret")
@@ -76,7 +77,7 @@ class InteractiveLogin:
         device = self.profiles.get(owner, {}).get("mfa_serial")
         # Any aws command asks for the code and caches the session. This one needs no permissions.
         login = self._aws("sts get-caller-identity", self._profile, AWS_DEFAULT_REGION=self._region)
-        without = "to avoid the code, set aws.profile to a profile without mfa_serial"
+        without = f"to avoid the code, set {_PROFILE} to a profile without mfa_serial"
         hint = f"run {login} and type the code, {_RENEW}; {without}"
         raise ProblemError(self._needed(f"needs an MFA code from {device}", "mfa_serial", owner, hint))
 
@@ -103,9 +104,9 @@ class InteractiveLogin:
         export = f"aws configure export-credentials --profile {shlex.quote(owner)}"
         set_up = command("aws configure set --profile registry-agent credential_process", export, variables=self._files)
         hint = (
-            f"run {set_up}, and set aws.profile to registry-agent"
+            f"run {set_up}, and set {_PROFILE} to registry-agent"
             if set_up
-            else "create a profile with a credential_process, and set aws.profile to it"
+            else f"create a profile with a credential_process, and set {_PROFILE} to it"
         )
         return self._needed("uses `aws login`, which the agent cannot read by itself", "login_session", owner, hint)
 

@@ -11,7 +11,7 @@ from agent.model.commands import shown
 from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
-from agent.model.text import printable
+from agent.model.text import program_of
 from agent.settings import AwsSettings
 
 
@@ -19,13 +19,13 @@ class ProgramUnusableError(OSError):
     """The program of a `credential_process` cannot be started."""
 
     def __init__(self, program: str, error: OSError) -> None:
-        reason = (error.strerror or str(error)).lower()
-        super().__init__(f"its credential_process {printable(program, 200)} cannot be run: {reason}")
+        reason, found = (error.strerror or str(error)).lower(), shown(program_of(program))
+        super().__init__(f"its credential_process {program_of(program)} cannot be run: {reason}")
         self.hint: Final = (
-            f"install {shown(program)}, or write the absolute path of the program into credential_process: the agent "
+            f"install {found}, or write the absolute path of the program into credential_process: the agent "
             "searches only the directories of its own PATH that no other user can write to"
             if "/" not in program
-            else f"install {shown(program)} and make it executable, or fix its path in credential_process"
+            else f"install {found} and make it executable, or fix its path in credential_process"
         )
 
 

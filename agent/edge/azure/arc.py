@@ -59,8 +59,9 @@ class AzureArc:
         if path.parent != self.keys or path.suffix != ".key":
             raise ProblemError(AzureCredentialsMissing(SUBJECT, "Azure Arc asks for a file that is none of its keys"))
         try:
-            content, _ = await read_file("the key of Azure Arc", path, _LONGEST_KEY, self.http.timeout_s)
-            return parse_identity_token(content, f"the key of Azure Arc {path}")
+            where = f"the key of Azure Arc {path}"
+            content, _ = await read_file(where, path, _LONGEST_KEY, self.http.timeout_s)
+            return parse_identity_token(content, where)
         except IdentityTokenError as error:
             hint = "ask your platform team to add this user to the group himds, and to restart the agent after that"
             raise ProblemError(AzureCredentialsMissing(SUBJECT, str(error), hint=hint)) from error

@@ -1,6 +1,7 @@
 """Gets tokens for Azure container registries."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -61,6 +62,7 @@ class AzureClient:
     def __post_init__(self) -> None:
         self._requests = CloudHttp(self.http, self.now, self.timeout_s, ERRORS, self.scrub)
         self._managed = ManagedIdentity(self._requests, self.environ, self.learned)
+        self._running: dict[Hashable, asyncio.Task[AzureToken]] = {}
 
     async def fetch_token(self, identity: AzureIdentity, settings: AzureSettings) -> Token:
         """Get a token of Entra ID, and exchange it for one of the registry.
@@ -84,6 +86,21 @@ class AzureClient:
         return access.place, access.principal
 
     async def _access(self, identity: AzureIdentity, settings: AzureSettings) -> AzureToken:
+        """Get a token of Entra ID. All registries that ask for the same one meanwhile share the request."""
+        key = (identity.client_id, settings)
+        running = self._running.get(key)
+        if running is None:
+            running = self._running[key] = asyncio.create_task(self._ask(identity, settings))
+            running.add_done_callback(lambda done: self._asked(key, done))
+        # Shielded: if one caller is cancelled, the others still get the token.
+        return await asyncio.shield(running)
+
+    def _asked(self, key: Hashable, done: asyncio.Task[AzureToken]) -> None:
+        del self._running[key]
+        if not done.cancelled():
+            done.exception()  # the callers get it; if all were cancelled, nobody needs it
+
+    async def _ask(self, identity: AzureIdentity, settings: AzureSettings) -> AzureToken:
         client_id = identity.client_id or settings.client_id or self.environ.get("AZURE_CLIENT_ID") or None
         found = await self._identity_token(settings)
         if found is None:

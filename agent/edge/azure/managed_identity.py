@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from agent.edge.azure.arc import AzureArc
 from agent.edge.azure.token import AzureToken
 from agent.edge.cloud_http import CloudHttp, CloudRequest, NoAnswerError
-from agent.model.azure_errors import AUDIENCE, ERRORS, SUBJECT, managed_identity_problem, principal_of
+from agent.model.azure_errors import AUDIENCE, ERRORS, PLATFORM, SUBJECT, managed_identity_problem, principal_of
 from agent.model.cloud_reply import CloudReply
 from agent.model.problem import ProblemError
 from agent.model.problems.azure import AzureCredentialsMissing, AzureCredentialsUnusable
@@ -32,7 +32,7 @@ class ManagedIdentity:
         Raises:
             ProblemError: there is no such identity, this is not Azure, or the service fails.
         """
-        endpoint = self.environ.get("IDENTITY_ENDPOINT")
+        endpoint = self.environ.get(PLATFORM)
         if endpoint and self.environ.get("IDENTITY_SERVER_THUMBPRINT"):
             raise ProblemError(AzureCredentialsUnusable(SUBJECT, _SERVICE_FABRIC, hint=_OTHER_WAY))
         if endpoint and self.environ.get("IMDS_ENDPOINT"):
@@ -48,10 +48,10 @@ class ManagedIdentity:
 
     def _request(self, client_id: str | None) -> CloudRequest:
         query = {"resource": AUDIENCE, **({"client_id": client_id} if client_id else {})}
-        endpoint, secret = self.environ.get("IDENTITY_ENDPOINT"), self.environ.get("IDENTITY_HEADER")
+        endpoint, secret = self.environ.get(PLATFORM), self.environ.get("IDENTITY_HEADER")
         if endpoint and secret:
             url = f"{endpoint}?{urlencode({'api-version': '2019-08-01', **query})}"
-            return CloudRequest("IDENTITY_ENDPOINT", url, {"X-IDENTITY-HEADER": secret}, direct=True)
+            return CloudRequest(PLATFORM, url, {"X-IDENTITY-HEADER": secret}, direct=True)
         base = (self.environ.get("AZURE_POD_IDENTITY_AUTHORITY_HOST") or _METADATA).rstrip("/")
         url = f"{base}{_PATH}?{urlencode({'api-version': '2018-02-01', **query})}"
         return CloudRequest(f"the metadata service ({base})", url, {"Metadata": "true"}, direct=True)

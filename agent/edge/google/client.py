@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -26,18 +26,29 @@ from agent.model.google_credentials import (
     ImpersonatedServiceAccount,
     parse_credential_file,
 )
-from agent.model.google_errors import ALL_SCOPES, ERRORS, SCOPE, SUBJECT, USER
+from agent.model.google_errors import ALL_SCOPES, ERRORS, SCOPE, SUBJECT, USER, login_hint
 from agent.model.google_subject_token import CredentialFileError
 from agent.model.hints import ASK_PLATFORM
 from agent.model.problem import ProblemError
 from agent.model.problems.google import GoogleCredentialsMissing, GoogleCredentialsUnusable
 from agent.model.sensitive import Sensitive
+from agent.model.text import named_path
 from agent.settings import GoogleSettings
 
 _VARIABLE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
 _DEFAULT_FILE: Final = "application_default_credentials.json"
 _LONGEST_FILE: Final = 1 << 16
 _FILES: Final = BlockingCalls("google-files", limit=2)
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenedFile:
+    """A credential file, for messages: whose it is, and the service account that it impersonates."""
+
+    place: str
+    is_ours: bool
+    is_gclouds: bool
+    account: str | None = None
 
 
 @dataclass(kw_only=True, eq=False)
@@ -144,33 +155,35 @@ class GoogleClient:
         if account.service_account is None:
             return found
         self.learned(found.secret)
-        return await self._exchange.impersonated(found, account.service_account, account.universe)
+        return await self._exchange.impersonated(found, account.service_account)
 
     async def _from_file(self, name: str, path: Path, scope: str) -> GoogleToken:
+        place = named_path(name, path)
         try:
-            content, is_ours = await read_file(name, path, _LONGEST_FILE, self.timeout_s)
+            content, is_ours = await read_file(place, path, _LONGEST_FILE, self.timeout_s)
             file = parse_credential_file(json.loads(text_of(content)))
         except IdentityTokenError as error:
             raise ProblemError(GoogleCredentialsUnusable(SUBJECT, str(error), hint=_FILE_HINT)) from error
         except CredentialFileError as error:
-            raise _unusable(f"{name} {path} {error}", error.hint) from None
+            raise _unusable(f"{place} {error}", error.hint) from None
         except (DocumentError, ValueError, RecursionError):
-            raise _unusable(f"{name} {path} does not hold JSON") from None
-        return await self._of_file(file, f"{name} {path}", scope, is_ours=is_ours)
+            raise _unusable(f"{place} does not hold JSON") from None
+        return await self._of_file(file, _OpenedFile(place, is_ours, is_gclouds=name != _VARIABLE), scope)
 
-    async def _of_file(self, file: CredentialFile, place: str, scope: str, *, is_ours: bool) -> GoogleToken:
+    async def _of_file(self, file: CredentialFile, opened: _OpenedFile, scope: str) -> GoogleToken:
         match file:
             case AuthorizedUser():
                 self.learned(file.client_secret)
                 self.learned(file.refresh_token)
-                return await self._exchange.refreshed(file, place)
+                return await self._exchange.refreshed(file, opened.place, login_hint(opened.is_gclouds, opened.account))
             case ExternalAccount():
-                subject = await self._subject_tokens.fetch(file, place, is_ours=is_ours)
-                return await self._federate(file, subject, place, scope)
+                subject = await self._subject_tokens.fetch(file, opened.place, is_ours=opened.is_ours)
+                return await self._federate(file, subject, opened.place, scope)
             case ImpersonatedServiceAccount():
-                base = await self._of_file(file.source, place, ALL_SCOPES, is_ours=is_ours)
+                account = file.service_account
+                base = await self._of_file(file.source, replace(opened, account=account), ALL_SCOPES)
                 self.learned(base.secret)
-                return await self._exchange.impersonated(base, file.service_account, file.source.universe)
+                return await self._exchange.impersonated(base, account, file.delegates)
 
     @property
     def _default_file(self) -> Path:
@@ -178,7 +191,10 @@ class GoogleClient:
         return (Path(directory) if directory else paths.home(self.environ) / ".config/gcloud") / _DEFAULT_FILE
 
 
-_FILE_HINT: Final = "fix the path, or make the file readable for this user"
+_FILE_HINT: Final = (
+    "make sure that it is the absolute path of a file that the agent's user can read; if it is the content of that "
+    "file, write the content into a file"
+)
 
 
 def _unusable(message: str, hint: str | None = None) -> ProblemError:

@@ -53,7 +53,7 @@ class MetadataServer:
             account = printable(email.strip(), 200)
             raise ProblemError(ERRORS.problem(reply, lambda reply: metadata_problem(reply, account)))
         token = ERRORS.needed(reply, reply.secret("access_token"), "access_token")
-        expires_at = ERRORS.needed(reply, reply.ends_in(), "expires_in")
+        expires_at = ERRORS.needed(reply, reply.ends_in(reply.seen_at), "expires_in")
         email, scopes = await asyncio.gather(self._detail("email"), self._detail("scopes"))
         principal = printable(email.strip(), 200) or None
         problem = scopes_problem(principal, scopes.split())

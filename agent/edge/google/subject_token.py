@@ -21,6 +21,7 @@ from agent.model.hints import ASK_PLATFORM
 from agent.model.problem import ProblemError
 from agent.model.problems.google import GoogleCredentialsMissing, GoogleCredentialsUnusable
 from agent.model.sensitive import Sensitive
+from agent.model.text import named_path, program_of
 
 _ALLOW: Final = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"
 _LONGEST_FILE: Final = 1 << 16
@@ -67,10 +68,11 @@ class SubjectTokens:
             raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=ASK_PLATFORM)) from error
 
     async def _from_file(self, source: TokenFile, place: str) -> Sensitive:
-        content, _ = await read_file(f"the token file in {place}", Path(source.path), _LONGEST_FILE, self.timeout_s)
+        where = f"{named_path('the token file', source.path)} in {place}"
+        content, _ = await read_file(where, Path(source.path), _LONGEST_FILE, self.timeout_s)
         if source.field is not None:
             content = str(fields_of(content).get(source.field, "")).encode("ascii", "replace")
-        return parse_identity_token(content, f"the token file {source.path} in {place}")
+        return parse_identity_token(content, where)
 
     async def _from_url(self, source: TokenUrl, place: str) -> Sensitive:
         words = (value.rpartition(" ")[2] for value in source.headers.values())
@@ -94,8 +96,7 @@ class SubjectTokens:
                 f"{place} has a program as credential_source, and {_ALLOW} is not 1",
                 f"if you trust this file, set {_ALLOW} to 1 in the environment of the agent, and restart the agent",
             )
-        # Show only the program: its arguments may hold a secret.
-        name = f"the program {source.args[0]} in {place}"
+        name = f"the program {program_of(source.args[0])} in {place}"
         variables = _variables(account, source)
         output = await output_of(name, source.args, self.environ, source.timeout_s, variables)
         try:

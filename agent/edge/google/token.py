@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from agent.model.google_names import UNIVERSE
 from agent.model.sensitive import Sensitive
 
 
@@ -15,6 +16,7 @@ class GoogleToken:
         principal: who it is, in the form of an IAM policy, or None if that is not known.
         reserve: see `Token`.
         server_time: the Date header, if the answer came over TLS.
+        universe: the domain of the cloud that issued it. It goes to no other one.
     """
 
     secret: Sensitive
@@ -23,3 +25,4 @@ class GoogleToken:
     principal: str | None = None
     reserve: timedelta | None = None
     server_time: datetime | None = None
+    universe: str = UNIVERSE

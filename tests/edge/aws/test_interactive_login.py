@@ -41,11 +41,11 @@ LOGIN: Final = "login_session = arn:aws:iam::123456789012:user/ada"
 CODE: Final = f"AWS_DEFAULT_REGION={REGION} aws sts get-caller-identity --profile"
 BRIDGE: Final = (
     "run `aws configure set --profile registry-agent credential_process 'aws configure export-credentials --profile "
-    "team'`, and set aws.profile to registry-agent"
+    'team\'`, and set aws.profile, or "profile" in the secret, to registry-agent'
 )
 TYPE: Final = (
-    "and type the code, then run `registry-agent renew aws`; to avoid the code, set aws.profile to a profile without "
-    "mfa_serial"
+    'and type the code, then run `registry-agent renew aws`; to avoid the code, set aws.profile, or "profile" in the '
+    "secret, to a profile without mfa_serial"
 )
 
 LIBRARIES: Final = (

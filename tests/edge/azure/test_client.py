@@ -1,5 +1,6 @@
 """Each identity of Azure gets a token of the registry, and each failure names what is missing and who can fix it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -145,6 +146,35 @@ async def test_app_service_has_its_own_endpoint(bench: Bench) -> None:
     assert bench.azure.calls == {"app service": 1, "exchange": 1}
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "client", "says"),
+    [
+        (400, {"statusCode": 400, "message": "Unable to load it."}, CLIENT, f"the client ID {CLIENT} .Unable to load"),
+        (404, {"error": {"code": "NotFound", "message": "No identity."}}, None, "no managed identity, or .*No ident"),
+        (403, {"ExceptionMessage": "Not allowed."}, None, r"IDENTITY_ENDPOINT gave no token: status 403 .Not allowed"),
+    ],
+)
+async def test_app_service_explains_its_refusals(
+    bench: Bench, status: int, body: dict[str, object], client: str | None, says: str
+) -> None:
+    """They have other fields than those of the metadata service, and this is Azure all the same."""
+    env = {"IDENTITY_ENDPOINT": f"{bench.metadata}/msi/token", "IDENTITY_HEADER": bench.azure.app_service_header}
+    bench.azure.faults["app service"] = Answer(status, json.dumps(body), "application/json")
+    with raises_problem(Problem, match=says) as caught:
+        await bench.fetch(client=client, env=env)
+    assert "not on Azure" not in caught.value.message
+
+
+async def test_registries_of_one_identity_share_a_request(bench: Bench) -> None:
+    """Azure answers five at once. Each registry then exchanges the token itself."""
+    client = bench.client()
+    logins = [client.fetch_token(AzureIdentity(bench.registry), AzureSettings()) for _ in range(8)]
+    assert len({token.password for token in await asyncio.gather(*logins)}) == 8
+    assert bench.azure.calls == {"metadata": 1, "exchange": 8}
+    await bench.fetch()
+    assert bench.azure.calls["metadata"] == 2
+
+
 async def test_azure_arc_is_asked_at_its_own_endpoint(bench: Bench) -> None:
     """It sets two variables. The metadata service is not asked."""
     env = {"IDENTITY_ENDPOINT": f"{bench.metadata}/msi/token", "IMDS_ENDPOINT": bench.metadata}
@@ -288,6 +318,13 @@ async def test_an_identity_token_needs_client_and_tenant(bench: Bench) -> None:
             await bench.fetch(settings)
     with raises_problem(AzureCredentialsMissing, match=r"AZURE_FEDERATED_TOKEN_FILE .* cannot be read"):
         await bench.fetch(env={"AZURE_FEDERATED_TOKEN_FILE": str(bench.home / "nothing")})
+
+
+async def test_a_token_in_place_of_its_path_is_not_shown(bench: Bench) -> None:
+    token = bench.assertion().read_text().strip()
+    with raises_problem(AzureCredentialsMissing, match="whose value is not an absolute path") as caught:
+        await bench.fetch(env={"AZURE_FEDERATED_TOKEN_FILE": token})
+    assert token not in caught.value.message + caught.value.hint
 
 
 async def test_identify_names_the_place_and_the_principal(bench: Bench) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,13 @@ class Bench:
         client = self.client(env)
         return await client.fetch_token(GoogleIdentity(account), settings or GoogleSettings())
 
-    def client(self, env: Mapping[str, str] | None = None, *, timeout_s: float = 5) -> GoogleClient:
+    def client(
+        self, env: Mapping[str, str] | None = None, *, timeout_s: float = 5, behind: timedelta = timedelta()
+    ) -> GoogleClient:
         return GoogleClient(
             http=HttpClient(),
             environ={"HOME": str(self.home), "GCE_METADATA_HOST": self.metadata, **(env or {})},
-            now=lambda: datetime.now(UTC),
+            now=lambda: datetime.now(UTC) - behind,
             learned=self.learned.append,
             timeout_s=timeout_s,
             scrub=lambda text: without(self.learned, text),
