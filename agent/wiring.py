@@ -15,7 +15,6 @@ from agent.edge.credential_helper import CredentialHelpers, is_installed
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.docker_engine import DockerEngine
-from agent.edge.file_version import signature
 from agent.edge.file_watcher import FileWatcher
 from agent.edge.http import HttpClient
 from agent.edge.memory import collect
@@ -24,6 +23,7 @@ from agent.edge.registry_client import RegistryClient
 from agent.edge.report_target import ReportTarget
 from agent.edge.sandbox import Sandbox
 from agent.edge.secret_url import SecretUrl
+from agent.edge.source_files import files_of, signature_of
 from agent.edge.state_file import StateFile
 from agent.edge.tool_probes import ToolProbes
 from agent.model.credential import Token, TokenSource
@@ -42,7 +42,6 @@ from agent.services.helper_choice import HelperChoice
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
 from agent.services.overrides import Overrides
-from agent.services.password_files import PasswordFiles
 from agent.services.periodic import Periodic
 from agent.services.planning import Planning
 from agent.services.ports import Service
@@ -51,6 +50,7 @@ from agent.services.rejections import Rejections, chain_inputs
 from agent.services.reports import Reports
 from agent.services.secrets import Secrets
 from agent.services.served_logins import ServedLogins
+from agent.services.source_files import SourceFiles
 from agent.services.state_watch import StateWatch
 from agent.services.tools import ToolWatch
 from agent.services.waiting import BEAT_S
@@ -106,7 +106,7 @@ class Components:
             self.tools,
             self.secrets,
             self.logins,
-            self.password_files,
+            self.source_files,
             self.reconciler,
             self.reports,
             Periodic("clock", BEAT_S, clock_watch.check, clock),
@@ -265,7 +265,9 @@ class Components:
     def _build_secrets(self) -> None:
         bootstrap, environ = self._bootstrap, self._bootstrap.environ
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-        self.password_files = PasswordFiles(self.file_watcher, signature, self.logins.source_changed)
+        self.source_files = SourceFiles(
+            self.file_watcher, lambda each: files_of(each, environ), signature_of, self.logins.source_changed
+        )
         self.planning = Planning(bootstrap.settings, region, self._follow)
         directory = environ.get("CREDENTIALS_DIRECTORY")
         self.secrets = Secrets(
@@ -289,7 +291,7 @@ class Components:
 
     def _follow(self, plan: Plan) -> None:
         self.logins.follow(plan)
-        self.password_files.follow(plan)
+        self.source_files.follow(plan)
 
     def _wake_logins(self, hostname: str | None = None) -> None:
         self.logins.wake(hostname)

@@ -113,9 +113,24 @@ class Credentials:
         works = state.failure is None and state.credential is not None
         return works or state.settings.for_tokens != self._settings().for_tokens
 
-    def source_changed(self, source: TokenSource) -> None:
-        """Forget its token, because it may have another one now. A request in progress may have read the old one."""
-        self._states.pop(source, None)
+    def is_failing(self, source: TokenSource) -> bool:
+        state = self._states.get(source)
+        return state is not None and state.failure is not None
+
+    def source_changed(self, source: TokenSource) -> bool:
+        """Forget its token, because it may have another one now. A request in progress may have read the old one.
+
+        The files of a cloud's identity change with each use of the cloud's tools. So its token is kept, and only a wait
+        after a failure ends. Returns whether the source should be asked again.
+        """
+        if not source.depends_on_environment:
+            self._states.pop(source, None)
+            return True
+        state = self._states.get(source)
+        failed = state is not None and state.failure is not None
+        if state is not None:
+            state.failure = None
+        return failed
 
     def clock_jumped(self) -> None:
         """Clear `clock_skew`: the measured difference is no longer right. A cloud's next answer shows the new one."""

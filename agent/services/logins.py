@@ -73,8 +73,9 @@ class Logins:
                 self._logins[name].wake()
 
     def source_changed(self, source: TokenSource) -> None:
-        """Log in again to the registries whose password the source gives."""
-        self._deps.credentials.source_changed(source)
+        """Log in again to the registries whose password the source gives, if it may give another one."""
+        if not self._deps.credentials.source_changed(source):
+            return
         for login in self._logins.values():
             if login.login.source == source:
                 login.source_changed()

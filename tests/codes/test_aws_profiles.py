@@ -72,8 +72,9 @@ def test_a_profile_that_needs_an_sso_login(
     profiles: Profiles,
     setup: Callable[[Profiles], None],
 ) -> None:
-    """The login of `aws sso login` has expired. The agent uses the next one by itself."""
+    """The login of `aws sso login` has expired. The agent uses the next one at once, however long it would wait."""
     setup(profiles)
+    world.set(aws={"profile": profiles.name}, retry={"first_wait_s": 3600, "max_wait_s": 3600})
     _, token = portal
     profiles.keep_sso_token(token, timedelta(hours=-1))
     door = world.ecr(aws)

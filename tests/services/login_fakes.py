@@ -56,10 +56,11 @@ class FakeCredentials:
         assert source.log_fields
         return self.works_again
 
-    def source_changed(self, source: TokenSource) -> None:
+    def source_changed(self, source: TokenSource) -> bool:
         """The next caller gets a new token."""
         assert source.log_fields
         self.given.clear()
+        return True
 
     def retain(self, sources: Collection[TokenSource]) -> None:
         assert all(source.log_fields for source in sources)

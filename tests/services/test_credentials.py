@@ -300,9 +300,24 @@ async def test_a_wrong_clock_is_reported_although_aws_answers(bench: Bench) -> N
 async def test_a_wrong_clock_moves_no_renewal(bench: Bench, off: timedelta) -> None:
     """A cloud shows when a token ends. With a clock that is behind, it would be renewed long after that."""
     right = (await bench.get()).renew_at
-    bench.credentials.source_changed(IDENTITY)
+    bench.credentials.retain(())
     bench.aws.server_time, bench.aws.life = EPOCH - off, LIFE - off
     assert (await bench.get()).renew_at == right
+
+
+async def test_the_changed_files_of_a_cloud_matter_only_while_its_identity_fails(bench: Bench) -> None:
+    """Each use of the cloud's tools changes them. After a login by a person, no wait is left."""
+    assert not bench.credentials.source_changed(IDENTITY)
+    current = await bench.get()
+    assert not bench.credentials.source_changed(IDENTITY)
+    await bench.clock.advance(6 * 3600)
+    bench.aws.failure = AwsThrottled("aws", "slow down")
+    with raises_problem(AwsThrottled):
+        await bench.get(current)
+    bench.aws.failure = None
+    assert bench.credentials.source_changed(IDENTITY)
+    assert await bench.get() == current
+    assert await bench.get(current) != current
 
 
 async def test_a_password_command_does_not_clear_the_warning_about_the_clock_of_aws(bench: Bench) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from agent.blocking import BlockingCalls
-from agent.edge import paths
 from agent.edge.cloud_http import CloudHttp
 from agent.edge.google.exchange import TokenExchange
 from agent.edge.google.metadata import MetadataServer
@@ -17,6 +16,7 @@ from agent.edge.google.subject_token import SubjectTokens
 from agent.edge.google.token import GoogleToken
 from agent.edge.http import HttpClient
 from agent.edge.identity_token import IdentityTokenError, identity_token, read_file
+from agent.edge.source_files import google_file
 from agent.model.credential import GoogleIdentity, Token
 from agent.model.document_text import DocumentError, text_of
 from agent.model.google_credentials import (
@@ -36,7 +36,6 @@ from agent.model.text import named_path
 from agent.settings import GoogleSettings
 
 _VARIABLE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
-_DEFAULT_FILE: Final = "application_default_credentials.json"
 _LONGEST_FILE: Final = 1 << 16
 _FILES: Final = BlockingCalls("google-files", limit=2)
 
@@ -114,7 +113,7 @@ class GoogleClient:
         named = self.environ.get(_VARIABLE)
         if named:
             return await self._from_file(_VARIABLE, Path(named), scope)
-        default = self._default_file
+        default = google_file(self.environ)
         if await self._is_there(default):
             return await self._from_file("gcloud's file", default, scope)
         return await self._metadata.token(f"google.identity_token_file, {_VARIABLE}, {default}, ")
@@ -184,11 +183,6 @@ class GoogleClient:
                 base = await self._of_file(file.source, replace(opened, account=account), ALL_SCOPES)
                 self.learned(base.secret)
                 return await self._exchange.impersonated(base, account, file.delegates)
-
-    @property
-    def _default_file(self) -> Path:
-        directory = self.environ.get("CLOUDSDK_CONFIG")
-        return (Path(directory) if directory else paths.home(self.environ) / ".config/gcloud") / _DEFAULT_FILE
 
 
 _FILE_HINT: Final = (

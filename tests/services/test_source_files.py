@@ -1,4 +1,4 @@
-"""The watch on password files: each change of a file is reported for the source that reads it."""
+"""The watch on the files of token sources: each change of a file is reported for the source that reads it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.edge.file_version import signature
+from agent.edge.source_files import files_of, signature_of
 from agent.model.password_source import PasswordSource
 from agent.model.plan import Plan
-from agent.services.password_files import PasswordFiles
+from agent.services.source_files import SourceFiles
 from tests.fakes import ClockedFileWatcher, FakeClock
 from tests.rig.waiting import eventually
 from tests.services.login_fakes import plan
+
+ENVIRON: dict[str, str] = {}
 
 
 def planned(**fields: object) -> tuple[Plan, PasswordSource]:
@@ -26,8 +28,10 @@ class Bench:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.watcher = ClockedFileWatcher(self.clock)
-        self.changed: list[PasswordSource] = []
-        self.files = PasswordFiles(self.watcher, signature, self.changed.append)
+        self.changed: list[object] = []
+        self.files = SourceFiles(
+            self.watcher, lambda source: files_of(source, ENVIRON), signature_of, self.changed.append
+        )
 
     async def follow(self, made: Plan, watches: int = 1) -> None:
         """Follow the plan, until each file was looked at once."""
@@ -69,6 +73,29 @@ async def test_a_file_may_appear_later(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "later").write_text("right")
     await bench.clock.advance(10)
     assert bench.changed == [source]
+
+
+@pytest.mark.parametrize(
+    ("hostname", "changes"),
+    [
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", ".aws/sso/cache/0a1b.json"),
+        ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", ".aws/config"),
+        ("europe-docker.pkg.dev", ".config/gcloud/application_default_credentials.json"),
+    ],
+)
+async def test_a_new_login_to_a_cloud_is_noticed(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hostname: str, changes: str
+) -> None:
+    """The tool of the cloud writes its result into a file, also over an older one."""
+    monkeypatch.setitem(ENVIRON, "HOME", str(tmp_path))
+    made = plan({"name": "team", "hostname": hostname, "username": "runner-native"})
+    await bench.follow(made)
+    file = tmp_path / changes
+    for number, content in enumerate(("old", "newer"), 1):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        await bench.clock.advance(10)
+        assert bench.changed == [made.logins[0].source] * number
 
 
 async def test_only_files_of_the_current_plan_are_watched(bench: Bench, tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""The files that decide what a token source gives: a password's own file, and what a person changes to log in again."""
+
+from collections.abc import Hashable, Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from agent.edge.file_version import signature
+from agent.edge.paths import home
+from agent.model.credential import AwsIdentity, GoogleIdentity, TokenSource
+from agent.model.password_source import PasswordField, PasswordSource
+
+_MOST: Final = 500
+"""Files of one cache that are looked at."""
+
+
+def files_of(source: TokenSource, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files and directories of a source. Empty if it has none that a person or a platform replaces."""
+    match source:
+        case PasswordSource() if source.origin.field is PasswordField.FILE:
+            return (Path(source.origin.words[0]),)
+        case AwsIdentity() if source.keys is None:
+            aws = home(environ) / ".aws"
+            config = environ.get("AWS_CONFIG_FILE") or aws / "config"
+            keys = environ.get("AWS_SHARED_CREDENTIALS_FILE") or aws / "credentials"
+            # Where `aws sso login`, `aws login` and a typed MFA code leave their result.
+            return (Path(config), Path(keys), aws / "sso/cache", aws / "login/cache", aws / "cli/cache")
+        case GoogleIdentity():
+            return (google_file(environ),)
+    return ()
+
+
+def google_file(environ: Mapping[str, str]) -> Path:
+    """Return the credential file that Google's libraries use: that of the variable, or the one that gcloud writes."""
+    named, directory = environ.get("GOOGLE_APPLICATION_CREDENTIALS"), environ.get("CLOUDSDK_CONFIG")
+    gclouds = Path(directory) if directory else home(environ) / ".config/gcloud"
+    return Path(named) if named else gclouds / "application_default_credentials.json"
+
+
+def signature_of(paths: Iterable[Path]) -> Hashable:
+    """Return a value that differs once one of the files, or a file in one of the directories, has changed. Blocks."""
+    return tuple(signature(file) for path in paths for file in (path, *_entries(path)))
+
+
+def _entries(path: Path) -> list[Path]:
+    try:
+        return sorted(path.iterdir())[:_MOST]
+    except OSError:  # most are files
+        return []
