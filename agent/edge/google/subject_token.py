@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agent.edge.cloud_http import CloudHttp, CloudRequest, NoAnswerError
+from agent.edge.cloud_http import CloudHttp, CloudRequest
 from agent.edge.identity_token import IdentityTokenError, output_of, parse_identity_token, read_file
-from agent.model.cloud_reply import fields_of
+from agent.model.cloud_reply import CloudReply, fields_of
 from agent.model.google_credentials import ExternalAccount
 from agent.model.google_errors import SUBJECT
 from agent.model.google_subject_token import (
@@ -18,7 +18,7 @@ from agent.model.google_subject_token import (
     parse_program_output,
 )
 from agent.model.hints import ASK_PLATFORM
-from agent.model.problem import ProblemError
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.google import GoogleCredentialsMissing, GoogleCredentialsUnusable
 from agent.model.sensitive import Sensitive
 from agent.model.text import named_path, program_of
@@ -81,12 +81,7 @@ class SubjectTokens:
                 self.learned(Sensitive(word))
         direct = source.url.startswith("http:")
         where = f"the URL in {place}"
-        try:
-            reply = await self.http.send(CloudRequest(where, source.url, source.headers, direct=direct))
-        except NoAnswerError as error:
-            raise IdentityTokenError(f"no answer from {error}") from None
-        if not reply.ok:
-            raise IdentityTokenError(f"{where} answered with status {reply.status}{reply.reason}")
+        reply = await self.http.ask(CloudRequest(where, source.url, source.headers, direct=direct), _refused)
         content = reply.text if source.field is None else reply.string(source.field) or ""
         return parse_identity_token(content.encode(), f"the answer of {where}")
 
@@ -116,6 +111,11 @@ def _variables(account: ExternalAccount, source: TokenProgram) -> dict[str, str]
         "OUTPUT_FILE": source.output_file,
     }
     return {f"GOOGLE_EXTERNAL_ACCOUNT_{name}": value for name, value in given.items() if value is not None}
+
+
+def _refused(reply: CloudReply) -> Problem:
+    message = f"{reply.action} answered with status {reply.status}{reply.reason}"
+    return GoogleCredentialsMissing(SUBJECT, message, hint=ASK_PLATFORM)
 
 
 def _unusable(message: str, hint: str) -> ProblemError:

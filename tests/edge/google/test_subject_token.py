@@ -12,13 +12,13 @@ from aiohttp import web
 
 from agent.demo.listener import Listener
 from agent.model.credential import GoogleIdentity, Token
-from agent.model.problem import Needs
-from agent.model.problems.google import GoogleCredentialsMissing
+from agent.model.problem import Needs, Problem
+from agent.model.problems.google import GoogleCredentialsMissing, GoogleError, GoogleThrottled, GoogleUnreachable
 from agent.model.sensitive import Sensitive
 from agent.settings import GoogleSettings
 from tests.codes.programs import script
 from tests.edge.google.conftest import EXTERNAL, Bench
-from tests.fakecloud.faults import Answer, act_out
+from tests.fakecloud.faults import Answer, Broken, Fault, act_out
 from tests.fakecloud.google import AUDIENCE
 from tests.problems import raises_problem
 
@@ -31,7 +31,7 @@ class Platform:
 
     token: str
     url: str = ""
-    fault: Answer | None = None
+    fault: Fault | None = None
     requests: list[str] = field(default_factory=list)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -76,19 +76,28 @@ async def test_a_url_gives_the_token(bench: Bench, platform: Platform, form: str
 
 
 @pytest.mark.parametrize(
-    ("fault", "says"),
+    ("fault", "kind", "says"),
     [
-        (Answer(403, json.dumps({"error_description": f"wrong {KEY}"})), r"status 403 \(wrong \*\*\*\)"),
-        (Answer(302, headers={"Location": "https://evil.example/"}), "status 302"),
-        (Answer(200, ""), "is empty"),
-        (Answer(200, "<html>Please sign in.</html>"), "is not a token"),
+        (
+            Answer(403, json.dumps({"error_description": f"wrong {KEY}"})),
+            GoogleCredentialsMissing,
+            r"status 403 \(wrong \*\*\*\)",
+        ),
+        (Answer(302, headers={"Location": "https://evil.example/"}), GoogleCredentialsMissing, "status 302"),
+        (Answer(200, ""), GoogleCredentialsMissing, "is empty"),
+        (Answer(200, "<html>Please sign in.</html>"), GoogleCredentialsMissing, "is not a token"),
+        (Answer(429, headers={"Retry-After": "7"}), GoogleThrottled, "the URL in .* throttled"),
+        (Answer(503), GoogleError, "the URL in .* status 503"),
+        (Broken.RESET, GoogleUnreachable, "no token from the URL in"),
     ],
 )
-async def test_a_url_without_a_token_is_reported(bench: Bench, platform: Platform, fault: Answer, says: str) -> None:
-    """It is asked once, and the message does not repeat the key."""
+async def test_a_url_without_a_token_is_reported(
+    bench: Bench, platform: Platform, fault: Fault, kind: type[Problem], says: str
+) -> None:
+    """It is asked once, and the message does not repeat the key. What passes by itself needs no person."""
     platform.fault = fault
     source = {"url": f"{platform.url}/token", "headers": {"Authorization": f"Bearer {KEY}"}}
-    with raises_problem(GoogleCredentialsMissing, match=says) as caught:
+    with raises_problem(kind, match=says) as caught:
         await bench.fetch(GOOGLE_APPLICATION_CREDENTIALS=account(bench, source))
     assert KEY not in caught.value.message
     assert platform.requests == ["/token"]
