@@ -22,9 +22,9 @@ _DEEPEST: Final = 1
 _SERVICE_ACCOUNT: Final = "serviceaccount"
 """Kubernetes and AWS mount the token of a pod here. It is never a registry secret."""
 _PASSED_OVER: Final = re.compile(
-    r"\.\.|.*~|#.*#|\.#|\..*\.(?:sw[a-z]|kate-swp)$|\.goutputstream-|.*___jb_(?:tmp|old)___$|4913$", re.DOTALL
+    r"\.\..*|.*~|#.*#|\.#.*|\..*\.(?:sw[a-z]|kate-swp)|\.goutputstream-.*|.*___jb_(?:tmp|old)___|4913", re.DOTALL
 )
-"""Kubernetes' own links (`..data`), which the visible names lead to, and editors' temporary files."""
+"""Whole names: Kubernetes' own links (`..data`), which the visible names lead to, and editors' temporary files."""
 _KINDS: Final = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",
@@ -155,7 +155,7 @@ def _content(path: Path) -> tuple[str, Trust]:
 def _names(directory: Path) -> list[str]:
     """Return the names of all entries that may be secrets."""
     try:
-        return sorted(name for name in os.listdir(directory) if not _PASSED_OVER.match(name))  # noqa: PTH208 - only the names
+        return sorted(name for name in os.listdir(directory) if not _PASSED_OVER.fullmatch(name))  # noqa: PTH208 - only the names
     except FileNotFoundError:
         return []
     except NotADirectoryError as error:

@@ -54,6 +54,9 @@ def write(directory: Path, files: dict[str, str]) -> None:
         ({"one": document("one")}, ["one"]),
         ({".hidden.json": document("one")}, ["one"]),
         ({"one.json.bak": document("one")}, ["one"]),
+        ({"team~prod.json": document("one")}, ["one"]),
+        ({"#1 team #2.json": document("one")}, ["one"]),
+        ({"4913.json": document("one")}, ["one"]),
         ({".dockerconfigjson": DOCKER}, ["dockerconfigjson-quay.io"]),
         ({"config.json": DOCKER}, ["config-quay.io"]),
         ({".dockercfg": OLD_DOCKER}, ["dockercfg-docker.io"]),
@@ -84,6 +87,7 @@ def test_every_file_with_a_secret_is_used(
         ("values.yaml", "registry: ghcr.io", "is YAML, not JSON"),
         (".gitkeep", "", "is empty"),
         ("x.tmp", "{", "is not JSON (line 1, column 2)"),
+        ("REGIST~1.JSO", "{", "is not JSON (line 1, column 2)"),
     ],
 )
 def test_every_other_file_is_reported(tmp_path: Path, inner: str, name: str, content: str, fault: str) -> None:
