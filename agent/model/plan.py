@@ -50,6 +50,13 @@ class Login:
     secret: RegistrySecret
     kind: Kind
     source: Credential | TokenSource
+    namesake: bool = False
+    """Whether another secret of the same name serves the registry too. Then only the file tells them apart."""
+
+    @property
+    def secret_label(self) -> str:
+        """What messages call the secret."""
+        return f"{self.secret.name} of {self.secret.origin}" if self.namesake else self.secret.name
 
     @property
     def asks_aws(self) -> bool:
@@ -123,8 +130,10 @@ def make_plan(
         if isinstance(chosen, Skipped):
             skipped.append(chosen)
             continue
+        unused = _unused(chosen.secret, candidates)
+        chosen = replace(chosen, namesake=any(other.name == chosen.secret.name for other in unused))
         logins.append(chosen)
-        problems += _shadowed(chosen.secret, candidates)
+        problems += [_shadowed(other, chosen) for other in unused]
     return Plan(tuple(logins), tuple(skipped), (*problems, *map(_logged_in_twice, portless)))
 
 
@@ -254,17 +263,19 @@ def _keys(secret: RegistrySecret) -> AwsKeys | None:
     return AwsKeys(secret.username, secret.password, secret.session_token)
 
 
-def _shadowed(chosen: RegistrySecret, candidates: Sequence[RegistrySecret]) -> list[Problem]:
-    """Return a notice for each enabled secret after the chosen one. Those before it have a problem already."""
-    return [
-        SecretShadowed(
-            other.subject,
-            f"secret {other.name} ({other.scope}) is not used: {chosen.name} ({chosen.scope}) also serves "
-            f"{other.registry} and takes precedence",
-        )
-        for other in candidates[candidates.index(chosen) + 1 :]
-        if other.enabled
-    ]
+def _unused(chosen: RegistrySecret, candidates: Sequence[RegistrySecret]) -> list[RegistrySecret]:
+    """Return each enabled secret after the chosen one. Those before it have a problem already."""
+    return [other for other in candidates[candidates.index(chosen) + 1 :] if other.enabled]
+
+
+def _shadowed(other: RegistrySecret, login: Login) -> SecretShadowed:
+    # A Docker file can have several keys for one registry. Their secrets have one name.
+    same = other.subject == login.secret.subject
+    used = f"another entry of {other.origin}" if same else f"{login.secret_label} ({login.secret.scope})"
+    return SecretShadowed(
+        other.subject,
+        f"secret {other.name} ({other.scope}) is not used: {used} also serves {other.registry} and takes precedence",
+    )
 
 
 def _skip(secret: RegistrySecret, reason: str, *, wanted: bool) -> Skipped:

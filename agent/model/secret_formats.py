@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
+from agent.model.docker_config import is_docker_key
 from agent.model.document_text import DocumentError, parse_json
 from agent.model.foreign_formats import DOCKER_FILES, docker_login_in, is_dockercfg, logins_in, refuse_half_logins
 from agent.model.password_source import Trust
@@ -121,9 +122,11 @@ def _secrets_and_auths(value: Mapping[str, Any], origin: str, stem: str) -> Pars
 
 
 def _auths(auths: Mapping[str, Any], origin: str, stem: str) -> ParseResult:
+    # As in Docker, the exact key of a registry comes before other keys for it, such as the `docker.io` of a person.
+    entries = sorted(auths.items(), key=lambda item: not is_docker_key(item[0]))
     docker = [
         parse_one(partial(_docker, host, entry, origin, stem))
-        for host, entry in islice(auths.items(), MOST_SECRETS)
+        for host, entry in islice(entries, MOST_SECRETS)
         if not host.endswith(_HUB_TOKENS)
     ]
     return ParseResult.joined([*docker, *over_limit(len(auths), origin)])

@@ -174,7 +174,7 @@ class DockerLogin:
             probe = await self._probe(login.registry, credential, min(self._timeout_s(), _PROBE_S))
         if hidden:
             shown = replace(shown, status=None, fault=output.fault or Fault.UNREACHABLE)
-        problem = explain(shown, probe, hostname, login.secret.name, issuer=login.issuer)
+        problem = explain(shown, probe, hostname, login.secret_label, issuer=login.issuer)
         pasted = hints.pasted_password(credential.password.reveal())
         rejected = isinstance(problem, LoginRejected) and pasted is not None
         return LoginRejected(hostname, problem.message, hint=pasted) if rejected else problem

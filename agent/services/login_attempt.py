@@ -83,7 +83,7 @@ class LoginAttempts:
         login = self._login
         if entry.identity_token:
             return replace(again, log_in_again=True)
-        problem = explain(CliOutput("", status=probe.status), probe, login.registry.hostname, login.secret.name)
+        problem = explain(CliOutput("", status=probe.status), probe, login.registry.hostname, login.secret_label)
         self._remember_rejection(problem, Credential(entry.username, entry.secret))
         if login.password_may_change:
             self._refused = self._credential

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from agent.model.plan import AwsDefaults, Plan, make_plan
 from agent.model.problems.environment import NativeUnsupported, SecretInvalid, SecretShadowed, TokenNotRenewable
 from agent.model.registry import Registry
 from agent.model.secret import Kind, RegistrySecret, parse_secret
+from agent.model.secret_formats import read_document
 from agent.model.sensitive import Sensitive
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
@@ -54,6 +56,31 @@ def test_user_beats_project_beats_organization_then_the_lower_name(order: list[s
     )
     assert [login.secret.scope for login in without_user.logins] == ["project"]
     assert served(without_user) == [("ghcr.io", "aaa")]
+
+
+def test_messages_name_the_file_of_a_secret_if_two_have_its_name() -> None:
+    """Such as a copy of a file: the name alone does not show which of them is used."""
+    old, new = (replace(secret("team"), origin=f"/s/{file}.json") for file in ("team-old", "team"))
+    other = replace(secret("unlike"), origin="/s/unlike.json")
+    plan = plan_for(new, other, old)
+    assert [login.secret_label for login in plan.logins] == ["team of /s/team-old.json"]
+    assert {problem.subject: problem.message for problem in plan.problems} == {
+        "/s/team.json#team": "secret team (project) is not used: team of /s/team-old.json (project) also serves "
+        "ghcr.io and takes precedence",
+        "/s/unlike.json#unlike": "secret unlike (project) is not used: team of /s/team-old.json (project) also serves "
+        "ghcr.io and takes precedence",
+    }
+    assert [login.secret_label for login in plan_for(new, other).logins] == ["team"]
+
+
+def test_a_second_key_for_a_registry_in_a_docker_file_is_reported() -> None:
+    """Docker uses one of the two, and so does the agent. The secrets of both keys have one name."""
+    keys = {"H.example/team": {"username": "bot", "password": "old"}, "h.example": {"username": "bot", "password": "p"}}
+    plan = plan_for(*read_document(json.dumps({"auths": keys}), "/s/team.json", "team").secrets)
+    (login,) = plan.logins
+    assert login.source == Credential("bot", Sensitive("p"))
+    (notice,) = plan.problems
+    assert "not used: another entry of /s/team.json also serves h.example" in notice.message
 
 
 def test_a_disabled_secret_is_shown_but_does_not_hide_another() -> None:

@@ -83,6 +83,24 @@ def test_dockers_own_format_is_read(entry: object, expected: tuple[str, str]) ->
     assert login(secret) == ("team-registry.example.com:5000", "registry.example.com:5000", *expected)
 
 
+@pytest.mark.parametrize(
+    ("host", "key", "other"),
+    [
+        ("docker.io", "https://index.docker.io/v1/", "docker.io"),
+        ("docker.io", "https://index.docker.io/v1/", "registry-1.docker.io"),
+        ("ghcr.io", "ghcr.io", "https://ghcr.io/v2/"),
+        ("ghcr.io", "ghcr.io", "ghcr.io/team"),
+    ],
+)
+@pytest.mark.parametrize("exact_first", [True, False])
+def test_the_exact_key_of_a_registry_comes_first(host: str, key: str, other: str, exact_first: bool) -> None:
+    """As in Docker. The other key is often left over from long ago."""
+    entries = [(key, {"auth": auth("bot:good")}), (other, {"auth": auth("bot:stale")})]
+    auths = dict(entries if exact_first else entries[::-1])
+    for value in (auths, {"auths": auths}):
+        assert [login(secret)[1:] for secret in read(value).secrets] == [(host, "bot", "good"), (host, "bot", "stale")]
+
+
 def test_a_docker_hub_login_keeps_only_its_real_entry() -> None:
     """A browser login leaves two tokens next to it, which are not passwords."""
     entries = {f"https://index.docker.io/v1/{end}": {"auth": auth(f"bot:{end}x")} for end in ("", "access-token")}
