@@ -27,9 +27,10 @@ def is_yaml_manifest(text: str) -> bool:
 
 
 def parse_yaml(text: str) -> dict[str, Any]:
-    """Parse what the agent needs of a manifest: the top level, and in it `data`, `stringData` and `metadata`.
+    """Parse what the agent needs: the top level of a manifest, and in it `data`, `stringData` and `metadata`.
 
-    A whole YAML parser is a large dependency for three maps of strings. What this one cannot read is a DocumentError.
+    Also a List of manifests. A whole YAML parser is a large dependency for three maps of strings. What this one cannot
+    read is a DocumentError.
     """
     documents = [part for part in re.split(r"^---.*$", text, flags=re.MULTILINE) if _MANIFEST.search(part)]
     parsed = [_mapping(document.splitlines()) for document in documents]
@@ -114,7 +115,23 @@ def _value(key: str, text: str, inner: Sequence[str], section: str) -> Any:
             if _DATA & {key, section}:
                 raise
             return None
+    if key == "items" and not section:
+        return _items(inner)
     return _mapping(inner, key) if key in _SECTIONS and not section else None
+
+
+def _items(lines: Sequence[str]) -> list[dict[str, Any]]:
+    """Parse the objects of a List, as `kubectl get` prints it. Each begins with a dash."""
+    depth = _depth(next((line for line in lines if not _is_blank(line)), ""))
+    items: list[list[str]] = []
+    for line in lines:
+        if line[depth:].split(" ")[0] == "-":
+            items.append([f"{line[:depth]} {line[depth + 1 :]}"])
+        elif items:
+            items[-1].append(line)
+        elif not _is_blank(line):
+            _refuse()
+    return [_mapping(item) for item in items]
 
 
 def _block(lines: Sequence[str], style: str) -> str:

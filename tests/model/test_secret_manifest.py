@@ -66,10 +66,40 @@ def test_a_secret_in_json_is_used(name: str) -> None:
 
 
 @pytest.mark.parametrize("style", [None, '"', "'", "|"], ids=str)
-@pytest.mark.parametrize("name", [name for name in MANIFESTS if name != "a list"])
+@pytest.mark.parametrize("name", MANIFESTS)
 def test_a_secret_in_yaml_is_used(name: str, style: str | None) -> None:
     """In each style that kubectl and other programs write, or reported."""
     text = yaml.safe_dump(MANIFESTS[name], default_style=style, width=10_000)
+    result = read(text)
+    assert (logins(result), result.problems) == ([("regcred-ghcr.io", "bot", PASSWORD)], ())
+
+
+def test_a_list_is_used_as_kubectl_prints_it() -> None:
+    """The dashes are not indented, and each object has more than the agent reads."""
+    text = f"""apiVersion: v1
+items:
+- apiVersion: v1
+  data:
+    .dockerconfigjson: {encoded(DOCKER)}
+  kind: Secret
+  metadata:
+    annotations:
+      kubectl.kubernetes.io/last-applied-configuration: |
+        {{"apiVersion":"v1","kind":"Secret"}}
+    name: regcred
+    ownerReferences:
+    - apiVersion: v1
+      kind: Job
+  type: kubernetes.io/dockerconfigjson
+-
+  # nothing for the agent
+  apiVersion: v1
+  kind: ConfigMap
+kind: List
+metadata:
+  resourceVersion: ""
+"""
+    assert len(parse_yaml(text)["items"]) == len(yaml.safe_load(text)["items"])
     result = read(text)
     assert (logins(result), result.problems) == ([("regcred-ghcr.io", "bot", PASSWORD)], ())
 
@@ -133,6 +163,7 @@ def test_any_type_in_any_place_is_a_secret_or_a_problem(key: str, odd: Any) -> N
         ({"apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "spec": {}}, "a Kubernetes SealedSecret, not"),
         (manifest(data={".dockerconfigjson": f"{DOCKER}!"}), ".dockerconfigjson under data that is not base64"),
         (manifest(), "without data"),
+        ({"apiVersion": "v1", "kind": "List", "items": [{"kind": "Pod", "apiVersion": "v1"}]}, "a Kubernetes Pod, not"),
         (manifest("Opaque", stringData={"token": PASSWORD}), "token in /s/regcred.yaml is a single value"),
         (manifest("Opaque", stringData={"username": "bot", "password": PASSWORD}), "hostname is missing"),
     ],
