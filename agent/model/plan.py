@@ -114,10 +114,11 @@ def make_plan(
     """
     excluded = excluded_hosts(exclude)
     secrets, untrusted = without_untrusted_commands(secrets, allow_commands=allow_commands)
-    portless = _without_default_port(secrets, excluded)
+    twice = _under_other_names(secrets, excluded)
+    again = [replace(secret, registry=other) for secret, other in twice]
     by_registry: dict[Registry, list[RegistrySecret]] = {}
     # Enabled secrets come first, then scope and name decide. The origin makes the order the same in every run.
-    for secret in sorted((*secrets, *portless), key=lambda s: (not s.enabled, _RANK[s.scope], s.name, s.origin)):
+    for secret in sorted((*secrets, *again), key=lambda s: (not s.enabled, _RANK[s.scope], s.name, s.origin)):
         by_registry.setdefault(secret.registry, []).append(secret)
     logins: list[Login] = []
     skipped: list[Skipped] = []
@@ -134,30 +135,34 @@ def make_plan(
         chosen = replace(chosen, namesake=any(other.name == chosen.secret.name for other in unused))
         logins.append(chosen)
         problems += [_shadowed(other, chosen) for other in unused]
-    return Plan(tuple(logins), tuple(skipped), (*problems, *map(_logged_in_twice, portless)))
+    return Plan(tuple(logins), tuple(skipped), (*problems, *(_logged_in_twice(*each) for each in twice)))
 
 
-def _without_default_port(secrets: Iterable[RegistrySecret], excluded: frozenset[str]) -> list[RegistrySecret]:
-    """Return the secrets that name HTTPS's default port once more, without it.
+def _under_other_names(
+    secrets: Sequence[RegistrySecret], excluded: frozenset[str]
+) -> list[tuple[RegistrySecret, Registry]]:
+    """Return each secret whose registry needs a login under another name too, with that name.
 
-    Docker compares names: images of `ghcr.io` do not use the login of `ghcr.io:443`. Both names occur in practice, so
-    the agent logs in to both, unless another secret serves the shorter one.
+    Docker compares names: images of `ghcr.io` do not use the login of `ghcr.io:443`, and no image uses the one of
+    `harbor`. Both names occur in practice, so the agent logs in to both, unless another secret serves the other one.
     """
     served = {secret.registry for secret in secrets}
-    names = [(secret, secret.registry.without_default_port) for secret in secrets if secret.enabled]
+    names = [(secret, secret.registry.other_name) for secret in secrets if secret.enabled]
     return [
-        replace(secret, registry=short)
-        for secret, short in names
-        if short is not None and short not in served and not excluded & {short.hostname, secret.registry.hostname}
+        (secret, other)
+        for secret, other in names
+        if other is not None and other not in served and not excluded & {other.hostname, secret.registry.hostname}
     ]
 
 
-def _logged_in_twice(secret: RegistrySecret) -> SecretHostname:
-    return SecretHostname(
-        secret.subject,
-        f"secret {secret.name} of {secret.origin} names {secret.registry}:443, but docker uses that login only for "
-        f"images with the port in their name; the agent also logs in to {secret.registry}",
-    )
+def _logged_in_twice(secret: RegistrySecret, other: Registry) -> SecretHostname:
+    name, hint = secret.registry, None
+    fault = "docker uses that login only for images with the port in their name"
+    if not name.in_images:
+        fault = f"docker takes images that begin with {name}/ for images of Docker Hub"
+        hint = f"no action needed for images that begin with {other}/; for Docker Hub, set the hostname to docker.io"
+    message = f"secret {secret.name} of {secret.origin} names {name}, but {fault}; the agent also logs in to {other}"
+    return SecretHostname(secret.subject, message, hint=hint)
 
 
 def _first_usable(

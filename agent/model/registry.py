@@ -76,10 +76,17 @@ class Registry:
         return int(port) if port else None
 
     @property
-    def without_default_port(self) -> "Registry | None":
-        """The name that images of this registry usually have, if this name ends with HTTPS's default port."""
-        short = self.hostname.removesuffix(f":{_HTTPS}")
-        return Registry(short) if short != self.hostname and self.port == _HTTPS else None
+    def in_images(self) -> bool:
+        """Whether an image can begin with this name. Docker takes `harbor/team/app` for an image of Docker Hub."""
+        return self.hostname == "localhost" or re.search("[.:]", self.hostname) is not None
+
+    @property
+    def other_name(self) -> "Registry | None":
+        """The name that images of this registry usually have, if Docker compares them with another name than this."""
+        if not self.in_images:
+            return Registry(f"{self.hostname}:{_HTTPS}")
+        short = Registry(self.hostname.removesuffix(f":{_HTTPS}"))
+        return short if short != self and self.port == _HTTPS and short.in_images else None
 
     @property
     def ecr(self) -> EcrHost | None:

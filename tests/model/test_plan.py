@@ -102,6 +102,33 @@ def test_a_login_with_the_default_port_serves_images_without_it(host: str) -> No
     assert f"{host}:443" in notice.message
 
 
+@pytest.mark.parametrize(
+    ("hostname", "name"), [("harbor", "harbor"), ("https://harbor/", "harbor"), ("org/app", "org")]
+)
+def test_a_name_that_docker_takes_for_a_part_of_docker_hub_is_logged_in_with_its_port(hostname: str, name: str) -> None:
+    """No image uses a login under the name alone. The notice names the images that do, and Docker Hub."""
+    plan = plan_for(secret("one", hostname))
+    assert sorted(served(plan)) == [(name, "one"), (f"{name}:443", "one")]
+    (notice,) = plan.problems
+    assert (notice.code, notice.severity, notice.subject) == ("secret_hostname", "notice", "team.json#one")
+    assert f"names {name}, but docker takes images that begin with {name}/ for images of Docker Hub" in notice.message
+    assert f"begin with {name}:443/" in notice.hint
+    assert "docker.io" in notice.hint
+
+
+@pytest.mark.parametrize("hostname", ["localhost", "harbor:443", "harbor:5000", "ghcr.io", "[::1]"])
+def test_a_name_that_images_have_is_logged_in_once(hostname: str) -> None:
+    """Docker finds the registry in it: it has a dot or a port, or is localhost."""
+    plan = plan_for(secret("one", hostname))
+    assert (served(plan), plan.problems) == ([(hostname, "one")], ())
+
+
+def test_the_best_secret_serves_both_names() -> None:
+    """Not the one that was read last."""
+    plan = plan_for(secret("aaa", "ghcr.io:443"), secret("bbb", "ghcr.io:443"))
+    assert sorted(served(plan)) == [("ghcr.io", "aaa"), ("ghcr.io:443", "aaa")]
+
+
 def test_a_default_port_adds_nothing_that_is_not_wanted() -> None:
     """Another secret serves the short name, one of the names is excluded, the secret is off, or the port is another."""
     port = secret("one", "ghcr.io:443")
