@@ -4,7 +4,10 @@ import errno
 import re
 from typing import Final
 
+from agent.model import docker_config
 from agent.model.commands import command, shown
+from agent.model.leftovers import leftover
+from agent.model.text import trimmed
 
 NOT_A_REGISTRY: Final = (
     "open https://HOST/v2/ in a browser: a captive portal or a proxy may ask you to log in; "
@@ -17,7 +20,6 @@ PROXY: Final = (
 CAPTIVE_PORTAL: Final = "open http://neverssl.com in a browser and log in to this network: its captive portal answered"
 # What people paste by mistake. The registry decides first: each of these can also be a password.
 _PASTED: Final = {
-    r"\$\{.+\}|\$\(.+\)|\$[A-Za-z_]\w*|\{\{.+\}\}|<[^<>]+>": "it is a placeholder that nothing has replaced",
     r"(?i:bearer|basic|token) \S+": "it begins with the scheme of an HTTP header; keep only what follows it",
     r"\s(?s:.*)|(?s:.*)\s": "it begins or ends with whitespace, which docker login removes",
 }
@@ -64,9 +66,15 @@ _OF_CERTIFICATES: Final = {
 }
 
 
-def pasted_password(password: str) -> str | None:
-    """Return the hint for a password that was refused and looks like a mistake, or None."""
+def pasted_login(username: str, password: str) -> str | None:
+    """Return the hint for a login that was refused and looks like a mistake, or None."""
+    if left := leftover(password):
+        return f"fix the password in the secret: it is {left}"
+    if username != docker_config.TOKEN_USER and (left := leftover(username)):
+        return f"fix the user name in the secret: it is {left}"
     found = next((fault for form, fault in _PASTED.items() if re.fullmatch(form, password)), None)
+    if found is None and trimmed(password) != password:
+        found = "it begins or ends with an invisible character"
     return f"fix the password in the secret: {found}" if found else None
 
 

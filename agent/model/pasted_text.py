@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from agent.model.document_text import DocumentError, NotJsonError, parse_json, text_of
 from agent.model.encoded_login import ECR_USER, decoded, login_of
+from agent.model.leftovers import PLACEHOLDER, leftover
 from agent.model.secret_manifest import is_yaml_manifest, parse_yaml
+from agent.model.text import trimmed
 
 _MOST_LAYERS: Final = 4
 _QUOTES: Final = ("''", '""', "``", "“”")
@@ -15,11 +17,12 @@ _ESCAPED: Final = re.compile(r'[\[{\s]+\\"')
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 _AS_JSON: Final = "write a JSON object with name, hostname, username and password instead"
 _TEXT: Final = "is plain text, not JSON"
-_ELSEWHERE: Final = "if it is not for a registry, move it to another directory"
+ELSEWHERE: Final = "if it is not for a registry, move it to another directory"
+_INSTEAD: Final = "replace it with the secret: a JSON object with name, hostname, username and password"
 _PATH: Final = "add the directory of that file to secrets.directories, or put the file's content here"
 # What the beginning of a text shows: what it is, and the fix.
 _KNOWN: Final = (
-    (r"-----BEGIN ", "is a certificate or a key (PEM), not a registry secret", _ELSEWHERE),
+    (r"-----BEGIN ", "is a certificate or a key (PEM), not a registry secret", ELSEWHERE),
     (r"<", "is an HTML or XML page, not JSON", "replace it with the secret: a download may have failed"),
     (r"(?:\$ )?(?:docker|podman) login\b", "is a login command, not JSON", _AS_JSON),
     (r"(?m)\[[\w .-]+\]\s*$", "is an INI file, such as AWS's credentials, not JSON", _AS_JSON),
@@ -34,7 +37,7 @@ def decode(text: str, layers: int = _MOST_LAYERS) -> Any:
 
     `layers` is how many layers of quotes or base64 may be around the document.
     """
-    text = text.strip().removeprefix("\ufeff")
+    text = trimmed(text)
     try:
         value = parse_json(text)
     except NotJsonError as error:
@@ -85,6 +88,8 @@ def _unescaped(text: str) -> str:
 
 def _named(text: str, error: DocumentError) -> DocumentError:
     """Say what the text is instead of JSON, if its beginning or its form shows this."""
+    if leftover(text) == PLACEHOLDER:
+        return DocumentError(f"is {PLACEHOLDER}, not JSON", _INSTEAD)
     for pattern, fault, hint in _KNOWN:
         if re.match(pattern, text):
             return DocumentError(fault, hint)
@@ -92,14 +97,14 @@ def _named(text: str, error: DocumentError) -> DocumentError:
         return DocumentError(f"{error}: it contains typographic quotes", 'replace all of them with straight quotes (")')
     if text[0] in '{["':
         return error
-    return DocumentError(*(_single(text) if len(text.split()) == 1 else (_TEXT, f"{_AS_JSON}; {_ELSEWHERE}")))
+    return DocumentError(*(_single(text) if len(text.split()) == 1 else (_TEXT, f"{_AS_JSON}; {ELSEWHERE}")))
 
 
 def _single(text: str) -> tuple[str, str]:
     try:
         user, _ = login_of(text)
     except ValueError:
-        return "is a single value, such as a password or token, not JSON", f"{_AS_JSON}; {_ELSEWHERE}"
+        return "is a single value, such as a password or token, not JSON", f"{_AS_JSON}; {ELSEWHERE}"
     if user == ECR_USER:
         return (
             "is an ECR authorization token, without the registry that it is for",

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from agent.model.encoded_login import login_of
-from agent.model.problem import ProblemError
+from agent.model.pasted_text import ELSEWHERE
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.secret import RegistrySecret, parse_secret
 from agent.model.secret_formats import MOST_SECRETS, ParseResult, over_limit, parse_one, read_document
@@ -14,12 +16,14 @@ from agent.model.secret_formats import MOST_SECRETS, ParseResult, over_limit, pa
 SECRETS: Final = "REGISTRY_AGENT_SECRETS"
 GITPOD: Final = "GITPOD_IMAGE_AUTH"
 _CODESPACES: Final = re.compile(r"(.+)_CONTAINER_REGISTRY_(?:SERVER|USER|PASSWORD)")
+_RESTART: Final = "and restart the agent"
 _FIELDS: Final = {"SERVER": "hostname", "USER": "username", "PASSWORD": "password"}
 
 
 def read_environment(environ: Mapping[str, str]) -> ParseResult:
     """Parse REGISTRY_AGENT_SECRETS, `<NAME>_CONTAINER_REGISTRY_*` and GITPOD_IMAGE_AUTH."""
-    return ParseResult.joined(_results(environ))
+    found = ParseResult.joined(_results(environ))
+    return replace(found, problems=tuple(map(_of_variable, found.problems)))
 
 
 def _results(environ: Mapping[str, str]) -> Iterator[ParseResult]:
@@ -36,13 +40,21 @@ def _results(environ: Mapping[str, str]) -> Iterator[ParseResult]:
     yield from over_limit(len(items), GITPOD)
 
 
+def _of_variable(problem: Problem) -> Problem:
+    """Return the problem with a hint for a variable instead of a file. The agent reads variables only at its start."""
+    hint = problem.hint.removesuffix(ELSEWHERE).removesuffix("; ")
+    if hint in ("", SecretInvalid.hint):
+        hint = "fix the variable that the message names"
+    return problem if _RESTART in hint else SecretInvalid(problem.subject, problem.message, hint=f"{hint}, {_RESTART}")
+
+
 def _codespaces(name: str, environ: Mapping[str, str]) -> RegistrySecret:
     variables = {f"{name}_CONTAINER_REGISTRY_{part}": field for part, field in _FIELDS.items()}
     origin = next(iter(variables))
     missing = [variable for variable in variables if not environ.get(variable, "").strip()]
     if missing:
         fault = f"{' and '.join(missing)} must be set for secret {name} to be used"
-        hint = "set all three variables of the secret, and restart the agent"
+        hint = f"set all three variables of the secret, {_RESTART}"
         raise ProblemError(SecretInvalid(f"{origin}#{name}", fault, hint=hint))
     return parse_secret({field: environ[variable] for variable, field in variables.items()}, origin, name, name)
 
@@ -53,6 +65,6 @@ def _gitpod(item: str, label: str) -> RegistrySecret:
         username, password = login_of(auth)
     except ValueError:
         fault = f"entry {label} of {GITPOD} is not host:base64(user:password)"
-        hint = "encode the user name, a colon and the password together with base64, and restart the agent"
+        hint = f"encode the user name, a colon and the password together with base64, {_RESTART}"
         raise ProblemError(SecretInvalid(f"{GITPOD}#{label}", fault, hint=hint)) from None
     return parse_secret({"hostname": host, "username": username, "password": password}, GITPOD, label, "gitpod")

@@ -8,19 +8,18 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from agent.model.encoded_login import login_of
+from agent.model.leftovers import QUOTES, leftover
 from agent.model.outside_values import number
 from agent.model.password_source import PasswordField, PasswordOrigin
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.sensitive import Sensitive
-from agent.model.text import LONE_SURROGATE, printable
+from agent.model.text import LONE_SURROGATE, printable, trimmed
 
 E = TypeVar("E", bound=StrEnum)
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{3,127}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-# Web pages add them to what people copy.
-_INVISIBLE: Final = "\u200b\u2060\ufeff"
 # Far more than any real password or token needs.
 _LONGEST: Final = 64 * 1024
 _MEANINGS: Final = {
@@ -82,7 +81,14 @@ class Fields:
         try:
             return parse_hostname(text)
         except HostnameError as error:
-            raise self.invalid(str(error)) from error
+            left = leftover(text)
+            raise (self._left_in("hostname", left) if left else self.invalid(str(error))) from error
+
+    def _left_in(self, field: str, left: str) -> ProblemError:
+        # Mostly all fields have it, for example because `docker run --env-file` keeps quotes.
+        fields = " and ".join(name for name in _MEANINGS if leftover(self._value.get(name)) == left)
+        fix = "remove the quotes around" if left == QUOTES else "replace the placeholder in"
+        return self.invalid(f"{field} is {left}", f"{fix} {fields}")
 
     def name(self, default: str | None) -> str:
         name = self.text("name")
@@ -109,7 +115,7 @@ class Fields:
 
     def text(self, field: str) -> str | None:
         """Return a field without blanks around it. A field that is missing, null or empty is None."""
-        text = (self._string(field) or "").strip().strip(_INVISIBLE).strip()
+        text = trimmed(self._string(field) or "")
         # People paste host names with a line break, and parse_hostname removes it.
         if field != "hostname" and _CONTROL.search(text):
             raise self.invalid(f"{field} contains a control character, such as a line break")

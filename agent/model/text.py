@@ -4,6 +4,12 @@ import re
 from typing import Final
 
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
+# Web pages, word processors and chats add invisible characters to what people copy.
+_AROUND: Final = (
+    "\t\n\v\f\r \x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\xad\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060"
+    "\u2066\u2067\u2068\u2069\ufeff"
+)
 # JSON can hold half a Unicode character, but nothing can write it to a pipe or a file.
 LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # What a problem's subject replaces in its hint. The end of DOCKER_HOST does not match.
@@ -28,6 +34,11 @@ def program_of(word: str) -> str:
     """
     program, *arguments = word.split(maxsplit=1) or [""]
     return f"{printable(program, 200)} …" if arguments else printable(program, 200)
+
+
+def trimmed(text: str) -> str:
+    """Return `text` without blanks and invisible characters around it."""
+    return text.strip(_AROUND)
 
 
 def printable(text: str, limit: int = 300) -> str:

@@ -175,7 +175,7 @@ class DockerLogin:
         if hidden:
             shown = replace(shown, status=None, fault=output.fault or Fault.UNREACHABLE)
         problem = explain(shown, probe, hostname, login.secret_label, issuer=login.issuer)
-        pasted = hints.pasted_password(credential.password.reveal())
+        pasted = hints.pasted_login(credential.username, credential.password.reveal())
         rejected = isinstance(problem, LoginRejected) and pasted is not None
         return LoginRejected(hostname, problem.message, hint=pasted) if rejected else problem
 

@@ -17,6 +17,7 @@ LINES = json.dumps(VALUE, indent=2)
 WRAPPINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,
     "with a byte order mark": lambda text: f"\ufeff{text}",
+    "with invisible characters": lambda text: f"\u200b\u200e{text} \u200f",
     "encoded twice": json.dumps,
     "encoded three times": lambda text: json.dumps(json.dumps(text)),
     "encoded twice, without quotes": lambda text: text.replace('"', '\\"'),

@@ -189,7 +189,7 @@ def test_an_auth_of_docker_is_a_login() -> None:
 def test_blanks_and_line_ends_around_a_field_do_not_count(field: str) -> None:
     """Docker cuts them too."""
     full = secret(region="eu-west-1", kind="ecr", scope="user", external_id="x", session_token="t")
-    for blanks in (" \r\n", "\u200b", "\ufeff", "\u00a0"):
+    for blanks in (" \r\n", "\u200b", "\ufeff", "\u00a0", "\u200e \u200f", "\u00ad\n"):
         assert parse_secret({**full, field: f"{blanks}{full[field]}{blanks}"}, "f", "x") == parse_secret(full, "f", "x")
 
 

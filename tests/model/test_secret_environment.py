@@ -86,6 +86,34 @@ def test_a_bad_gitpod_item_affects_no_other_item(item: str) -> None:
     assert [host for _, host, _ in logins(result)] == ["quay.io"]
 
 
+@pytest.mark.parametrize(
+    ("environ", "fault", "hint"),
+    [
+        ({"REGISTRY_AGENT_SECRETS": "$REGISTRY_SECRETS"}, "is a placeholder that nothing has replaced", "JSON object"),
+        ({"REGISTRY_AGENT_SECRETS": "${{ secrets.REGISTRIES }}"}, "is a placeholder that nothing", "JSON object"),
+        ({"REGISTRY_AGENT_SECRETS": "<password>"}, "is a placeholder that nothing has replaced", "JSON object"),
+        ({"REGISTRY_AGENT_SECRETS": PASSWORD}, "is a single value", "JSON object"),
+        ({"REGISTRY_AGENT_SECRETS": "-----BEGIN RSA PRIVATE KEY-----"}, "a certificate or a key", "fix the variable"),
+        (
+            codespaces("A", SERVER='"ghcr.io"', USER='"bot"', PASSWORD='"p"'),
+            "hostname is in quotes",
+            "remove the quotes around hostname and username and password",
+        ),
+        (codespaces("A", SERVER="$SERVER", USER="$USER"), "a placeholder", "placeholder in hostname and username"),
+        (codespaces("A", SERVER="ghcr io"), "is not a host name", "fix the variable that the message names"),
+        (codespaces("A", USER="a:b"), "contains a colon", "fix the variable that the message names"),
+        ({"GITPOD_IMAGE_AUTH": "ghcr.io:x"}, "base64(user:password)", "encode the user name"),
+    ],
+)
+def test_a_bad_variable_is_called_by_its_name(environ: dict[str, str], fault: str, hint: str) -> None:
+    """The hint is for a variable: there is no file to move, and the agent reads it only when it starts."""
+    (problem,) = read_environment(environ).problems
+    assert fault in problem.message
+    assert hint in problem.hint
+    assert "directory" not in problem.hint
+    assert problem.hint.count("restart the agent") == 1
+
+
 @given(st.sampled_from(["REGISTRY_AGENT_SECRETS", "GITPOD_IMAGE_AUTH", "X_CONTAINER_REGISTRY_USER"]), st.text())
 def test_no_value_raises(variable: str, value: str) -> None:
     """Any value of a variable becomes a secret or a problem."""

@@ -78,11 +78,17 @@ def login(hostname: str = HERE) -> Login:
 
 
 async def problem_of(
-    cli: Cli, probe: Probe, tools: Tools | None = None, wanted: Login | None = None, given: Sensitive = WRONG
+    cli: Cli,
+    probe: Probe,
+    tools: Tools | None = None,
+    wanted: Login | None = None,
+    given: Sensitive = WRONG,
+    *,
+    user: str = "bob",
 ) -> Problem:
     docker_login = DockerLogin(cli, probe.probe, tools or Tools(), lambda: 5.0)
     with raises_problem(Problem) as caught:
-        await docker_login.log_in(wanted or login(), Credential("bob", given))
+        await docker_login.log_in(wanted or login(), Credential(user, given))
     return caught.value
 
 
@@ -99,6 +105,8 @@ async def test_reports_that_docker_cuts_a_password(password: str, told: bool) ->
     ("password", "says"),
     [
         *((text, "nothing has replaced") for text in ("${TOKEN}", "$TOKEN", "$(cat token)", "{{ token }}", "<token>")),
+        *((text, "in quotes") for text in ('"p"', "'p'", "“p”")),
+        ("\u200epassword\u200f", "invisible character"),
         *((text, "HTTP header") for text in ("Bearer eyJ0", "Basic Ym9i", "token ghp_1")),
         *((text, "update the secret") for text in ("$1$salt", "a${b}c", "two words", "Bearer")),
     ],
@@ -110,6 +118,21 @@ async def test_a_refused_password_that_looks_like_a_mistake_is_named(password: s
     assert problem.code == "login_rejected"
     assert says in problem.hint
     assert password not in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("user", "says"),
+    [
+        ('"bot"', "user name in the secret: it is in quotes"),
+        ("$USER", "nothing has replaced"),
+        ("<token>", "update the"),
+    ],
+)
+async def test_a_refused_user_name_that_looks_like_a_mistake_is_named(user: str, says: str) -> None:
+    """As `docker run --env-file` leaves it. `<token>` is Docker's own name for an identity token."""
+    cli = Cli("unauthorized: incorrect username or password")
+    problem = await problem_of(cli, Probe(ProbeResult(EPOCH)), user=user)
+    assert says in problem.hint
 
 
 @pytest.mark.parametrize("text", [EOF, WRONG_SCHEME, f'Get "http://{HERE}/v2/": read: connection reset by peer'])
