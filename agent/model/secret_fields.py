@@ -67,6 +67,10 @@ class Fields:
     def missing(self, field: str, how: str = "missing") -> ProblemError:
         """Report a missing field. If another program's name for it is there, the hint is to rename that."""
         fault = f"{field} is {how}"
+        for key, inner in self._value.items():
+            if isinstance(inner, Mapping) and field in inner:
+                shown = printable(key, 40)
+                return self.invalid(f"{fault}; it is under the key {shown}", f"keep only what is under the key {shown}")
         for key in self._value:
             if key != field and _folded(key) in _OTHER_NAMES.get(field, ()):
                 return self.invalid(

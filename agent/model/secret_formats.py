@@ -7,14 +7,21 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-from agent.model.docker_config import is_docker_key
 from agent.model.document_text import DocumentError, parse_json
-from agent.model.foreign_formats import DOCKER_FILES, docker_login_in, is_dockercfg, logins_in, refuse_half_logins
+from agent.model.foreign_formats import (
+    DOCKER_FIELDS,
+    DOCKER_FILES,
+    docker_login_in,
+    documents_in,
+    is_dockercfg,
+    logins_in,
+    refuse_half_logins,
+)
 from agent.model.password_source import Trust
 from agent.model.pasted_text import decode
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
-from agent.model.registry import registry_named
+from agent.model.registry import Registry, registry_named
 from agent.model.secret import RegistrySecret, parse_secret
 from agent.model.secret_fields import PASSWORD_FIELDS
 from agent.model.secret_manifest import contents_of, name_of
@@ -86,28 +93,28 @@ def read_document(text: str, origin: str, stem: str) -> ParseResult:
         return ParseResult.failure(origin, "is nested too deeply")
 
 
-def _read_value(value: Any, origin: str, stem: str) -> ParseResult:
+def _read_value(value: Any, origin: str, stem: str, label: str | None = None) -> ParseResult:
     if isinstance(value, list):
-        return _items(value, origin)
+        return _items(value, origin, stem)
     # Everything that is not known must be a single secret. `parse_secret` reports what is wrong with it.
-    if not isinstance(value, dict) or "hostname" in value:
-        return _only_one(partial(parse_secret, value, origin, stem))
-    return _read_object(value, origin, stem)
+    found = None if not isinstance(value, dict) or "hostname" in value else _read_object(value, origin, stem)
+    return found or _only_one(partial(parse_secret, value, origin, label or stem))
 
 
-def _read_object(value: dict[str, Any], origin: str, stem: str) -> ParseResult:
+def _read_object(value: dict[str, Any], origin: str, stem: str) -> ParseResult | None:
+    """Parse an object that is more than one secret, or has another program's form. None if it has no such form."""
     if value.keys() & {"secrets", "auths"}:
         return _secrets_and_auths(value, origin, stem)
     if value.keys() >= {"apiVersion", "kind"}:
         return _manifest(value, origin, stem)
-    if files := DOCKER_FILES & value.keys():
-        return _contents({name: value[name] for name in files}, origin, stem)
+    if files := {name: value[name] for name in DOCKER_FILES & value.keys()} or documents_in(value):
+        return _contents(files, origin, stem)
     if is_dockercfg(value):
         return _auths(value, origin, stem)
     if logins := logins_in(value):
         return ParseResult.joined(parse_one(partial(parse_secret, login, origin, stem, stem)) for login in logins)
     refuse_half_logins(value)
-    return _only_one(partial(parse_secret, value, origin, stem))
+    return None
 
 
 def _secrets_and_auths(value: Mapping[str, Any], origin: str, stem: str) -> ParseResult:
@@ -118,17 +125,18 @@ def _secrets_and_auths(value: Mapping[str, Any], origin: str, stem: str) -> Pars
         raise DocumentError("has a key auths that is not an object", "write one key for each registry under auths")
     if not secrets and not auths:
         refuse_half_logins(value)  # such as Docker's configuration with a credential helper
-    return ParseResult.joined([_items(secrets, origin), _auths(auths, origin, stem)])
+    if not auths and "secrets" not in value:
+        # The file is as it should be: if it held a login before, that login is gone.
+        hint = "add a registry under auths, or remove it"
+        return replace(ParseResult.failure(origin, "is a Docker configuration without logins", hint), failed=False)
+    return ParseResult.joined([_items(secrets, origin, stem), _auths(auths, origin, stem)])
 
 
 def _auths(auths: Mapping[str, Any], origin: str, stem: str) -> ParseResult:
+    hosts = {host: registry_named(host) for host in auths if not host.endswith(_HUB_TOKENS)}
     # As in Docker, the exact key of a registry comes before other keys for it, such as the `docker.io` of a person.
-    entries = sorted(auths.items(), key=lambda item: not is_docker_key(item[0]))
-    docker = [
-        parse_one(partial(_docker, host, entry, origin, stem))
-        for host, entry in islice(entries, MOST_SECRETS)
-        if not host.endswith(_HUB_TOKENS)
-    ]
+    keys = sorted(hosts, key=lambda host: (registry := hosts[host]) is None or registry.docker_key != host)
+    docker = [parse_one(partial(_docker, host, hosts[host], auths[host], origin, stem)) for host in keys[:MOST_SECRETS]]
     return ParseResult.joined([*docker, *over_limit(len(auths), origin)])
 
 
@@ -160,9 +168,7 @@ def _parts(parts: Mapping[str, Callable[[], ParseResult]], origin: str) -> Parse
         try:
             results.append(parse())
         except DocumentError as error:
-            label = printable(name, 127)
-            problem = SecretInvalid(f"{origin}#{label}", f"{label} in {origin} {error}", hint=error.hint)
-            results.append(ParseResult(problems=(problem,)))
+            results.append(_of_part(origin, printable(name, 127), error))
     found = ParseResult.joined(results)
     return replace(found, failed=bool(found.problems) and not found.secrets)
 
@@ -172,7 +178,10 @@ def read_answer(text: str, origin: str) -> ParseResult:
     value = parse_json(text)
     if not isinstance(value, dict) or not isinstance(value.get("secrets"), list):
         raise DocumentError('is not of the form {"secrets": [...]}')
-    return _items(value["secrets"], origin).trusting(Trust.URL)
+    try:
+        return _items(value["secrets"], origin, "url").trusting(Trust.URL)
+    except RecursionError:
+        raise DocumentError("is nested too deeply") from None
 
 
 def read_fields(contents: Mapping[str, str], origin: str, directory: str) -> ParseResult:
@@ -242,12 +251,21 @@ def _only_one(parse: Callable[[], RegistrySecret]) -> ParseResult:
     return replace(result, failed=bool(result.problems))
 
 
-def _items(values: list[Any], origin: str) -> ParseResult:
-    results = [
-        parse_one(partial(parse_secret, value, origin, f"[{index}]"))
-        for index, value in enumerate(values[:MOST_SECRETS])
-    ]
+def _items(values: list[Any], origin: str, stem: str) -> ParseResult:
+    results = [_item(value, origin, stem, f"[{index}]") for index, value in enumerate(values[:MOST_SECRETS])]
     return ParseResult.joined([*results, *over_limit(len(values), origin)])
+
+
+def _item(value: Any, origin: str, stem: str, label: str) -> ParseResult:
+    """Parse an item of a list: a secret, or a document as in a file of its own."""
+    try:
+        return replace(_read_value(value, origin, stem, label), failed=False)
+    except DocumentError as error:
+        return _of_part(origin, label, error)
+
+
+def _of_part(origin: str, label: str, error: DocumentError) -> ParseResult:
+    return ParseResult(problems=(SecretInvalid(f"{origin}#{label}", f"{label} in {origin} {error}", hint=error.hint),))
 
 
 def over_limit(number: int, origin: str) -> list[ParseResult]:
@@ -259,17 +277,15 @@ def over_limit(number: int, origin: str) -> list[ParseResult]:
     return [ParseResult(problems=(SecretInvalid(subject, message),))]
 
 
-def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:
-    label = _label(host, stem)
+def _docker(host: str, registry: Registry | None, entry: object, origin: str, stem: str) -> RegistrySecret:
+    # A key that is not a host name may contain anything, even a password before an @.
+    label = f"{stem}-{registry}" if registry else stem
+    if isinstance(entry, Mapping) and entry and not entry.keys() & DOCKER_FIELDS:
+        # Fields of another program. `parse_secret` says how to call them.
+        return parse_secret({"hostname": host, **entry}, origin, label, stem)
     try:
         login = docker_login_in(entry)
     except DocumentError as error:
         fault = f"secret {label} of {origin} {error}"
         raise ProblemError(SecretInvalid(f"{origin}#{label}", fault, hint=error.hint)) from None
     return parse_secret({"hostname": host, **login}, origin, label, stem)
-
-
-def _label(host: str, stem: str) -> str:
-    registry = registry_named(host)
-    # A key that is not a host name may contain anything, even a password before an @.
-    return f"{stem}-{registry}" if registry else stem

@@ -216,8 +216,8 @@ _HEAPS: Final = (
     heap(b"[", b'{"name":"nnn","hostname":"h%d.example","username":"a","password":"b"}', b"]", b","),
     heap(b"[", b'"%d"', b"]", b","),
     heap(b"{", b'"k%d":1', b"}", b","),
-    heap(b'{"auths":{', b'"h%d":{"auth":"YTpi"}', b"}}", b","),
-    heap(b'{"auths":{', b'"h%d":{}', b"}}", b","),
+    heap(b'{"auths":{', b'"h%d.io":{"auth":"YTpi"}', b"}}", b","),
+    heap(b'{"auths":{', b'"h%d.io":{}', b"}}", b","),
     heap(b'{"secrets":[', b'{"a%d":{}}', b"]}", b","),
     heap(b"apiVersion: v1\nkind: Secret\ndata:\n", b"  k%d: eA==", b"", b"\n"),
     heap(b"apiVersion: v1\nkind: Secret\nstringData:\n  a: |\n", b"    %d", b"", b"\n"),
@@ -248,7 +248,7 @@ def targets() -> tuple[Target, ...]:
     field_words = tuple(f"\0{field}=".encode() for field in sorted(FIELDS))
     return (
         Target("host-name", check_hostname, HOSTS, _HOST_WORDS),
-        Target("secret-document", check_document, _DOCUMENTS, _JSON_WORDS, slowness=2, heaps=_HEAPS),
+        Target("secret-document", check_document, _DOCUMENTS, _JSON_WORDS, slowness=3, heaps=_HEAPS),
         Target(
             "secret-environment",
             check_environment,
@@ -256,7 +256,7 @@ def targets() -> tuple[Target, ...]:
             (*variable_words, *_JSON_WORDS),
             slowness=2,
             heaps=(
-                heap(b"GITPOD_IMAGE_AUTH=", b"h%d:YTpi", b"", b","),
+                heap(b"GITPOD_IMAGE_AUTH=", b"h%d.io:YTpi", b"", b","),
                 heap(b"GITPOD_IMAGE_AUTH=", b"%d", b"", b","),
                 heap(b"", b"N%d_CONTAINER_REGISTRY_USER=a", b"", b"\0"),
             ),

@@ -54,9 +54,30 @@ def test_a_document_may_be_a_single_secret() -> None:
 
 
 def test_a_document_without_secrets_is_valid() -> None:
-    """For example an empty list, or Docker's file without logins."""
-    for text in ("[]", '{"secrets": []}', '{"auths": {}}'):
+    """An empty list says that there are none."""
+    for text in ("[]", '{"secrets": []}', '{"secrets": [], "auths": {}}'):
         assert read(text) == ParseResult()
+
+
+def test_a_docker_file_without_logins_is_reported() -> None:
+    """It is not broken, so a login that it held before is gone."""
+    result = read({"auths": {}})
+    (problem,) = result.problems
+    assert (problem.subject, "without logins" in problem.message) == ("/s/team.json", True)
+    assert after_change(read({"auths": {"ghcr.io": {"auth": auth("bot:p")}}}), result).secrets == ()
+
+
+def test_an_item_of_a_list_may_be_a_document() -> None:
+    """Each that a file may contain. A bad one affects no other."""
+    manifest = {"apiVersion": "v1", "kind": "Secret", "stringData": {"config.json": '{"auths": {"b.io": "u:p"}}'}}
+    helper = {"ServerURL": "c.io", "Username": "bot", "Secret": PASSWORD}
+    items = [{"auths": {"a.io": {"auth": auth("bot:p")}}}, manifest, helper, [ONE]]
+    bad = [{"apiVersion": "v1", "kind": "Pod"}, {"username": "bot"}, {"auths": 7}]
+    for value in ([*items, *bad], {"secrets": [*items, *bad]}):
+        result = read(value)
+        assert [secret.registry.hostname for secret in result.secrets] == ["a.io", "b.io", "c.io", "ghcr.io"]
+        assert [problem.subject for problem in result.problems] == [f"/s/team.json#[{n}]" for n in (4, 5, 6)]
+        assert not result.failed
 
 
 def test_a_bad_item_affects_no_other_item() -> None:
@@ -116,10 +137,12 @@ def test_a_docker_hub_login_keeps_only_its_real_entry() -> None:
         ({}, "credential helper"),
         ({"auth": "%%%"}, "base64"),
         ({"auth": auth(PASSWORD)}, "base64 of user:password"),
-        ({"auth": base64.b64encode(b"\xff:\xff").decode()}, "base64 of user:password"),
+        ({"auth": base64.b64encode(b"\xff:\xff").decode()}, "a text that is not UTF-8"),
         ({"username": "bot"}, "password is missing"),
         ({"username": 1, "password": PASSWORD}, "username must be a string"),
-        (PASSWORD, "not an object"),
+        (PASSWORD, "not an object, and not user:password"),
+        (7, "not an object"),
+        ({"user": "bot", "pass": PASSWORD}, "the key user is not one of the agent's fields"),
     ],
 )
 def test_a_docker_entry_without_a_login_is_reported(entry: object, words: str) -> None:
