@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from agent.model.document_text import DocumentError
 from agent.model.encoded_login import ECR_USER, login_of
+from agent.model.leftovers import DECRYPT, ENCRYPTED
 from agent.model.text import printable
 
 DOCKER_FILES: Final = frozenset({".dockerconfigjson", ".dockercfg", "config.json"})
@@ -42,14 +43,9 @@ def docker_login_in(entry: object) -> dict[str, Any]:
     if isinstance(entry.get("auth"), str) and entry["auth"]:
         try:
             username, password = login_of(entry["auth"])
-        except UnicodeDecodeError:
-            raise DocumentError(
-                "has an auth that is the base64 of a text that is not UTF-8",
-                "encode user:password in UTF-8 and then with base64, or write username and password instead",
-            ) from None
         except ValueError:
             raise DocumentError(
-                "has an auth that is not the base64 of user:password",
+                "has an auth that is not the base64 of user:password in UTF-8",
                 "encode the user name, a colon and the password together, or write username and password instead",
             ) from None
     # These tokens are for the registry's token server. They do not work as a password.
@@ -105,9 +101,7 @@ def logins_in(value: Mapping[str, Any]) -> list[dict[str, Any]]:
 def refuse_half_logins(value: Mapping[str, Any]) -> None:
     """Raise a DocumentError for an object that holds a password or a configuration, but not the registry."""
     if "sops" in value:
-        raise DocumentError(
-            "is encrypted with SOPS", "decrypt it (`sops --decrypt` prints the content), and put that here"
-        )
+        raise DocumentError(f"is {ENCRYPTED}", DECRYPT)
     _refuse_cloud_logins(value)
     by_host = value.get("credHelpers")
     helpers = [value.get("credsStore"), *(by_host.values() if isinstance(by_host, Mapping) else ())]

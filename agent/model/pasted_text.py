@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from agent.model.document_text import DocumentError, NotJsonError, parse_json, text_of
 from agent.model.encoded_login import ECR_USER, decoded, login_of
-from agent.model.leftovers import PLACEHOLDER, leftover
+from agent.model.leftovers import DECRYPT, ENCRYPTED, PLACEHOLDER, leftover
 from agent.model.secret_manifest import is_yaml_manifest, parse_yaml
 from agent.model.text import trimmed
 
@@ -16,18 +16,52 @@ _QUOTES: Final = ("''", '""', "``", "“”")
 _ESCAPED: Final = re.compile(r'[\[{\s]+\\"')
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 _AS_JSON: Final = "write a JSON object with name, hostname, username and password instead"
+_RUNNER_NATIVE: Final = (
+    "write a JSON object with name, the registry as hostname, and the username runner-native instead: the agent then "
+    "gets the tokens itself"
+)
+_INSTEAD: Final = "replace it with the secret: a JSON object with name, hostname, username and password"
 _TEXT: Final = "is plain text, not JSON"
 ELSEWHERE: Final = "if it is not for a registry, move it to another directory"
-_INSTEAD: Final = "replace it with the secret: a JSON object with name, hostname, username and password"
 _PATH: Final = "add the directory of that file to secrets.directories, or put the file's content here"
+_FENCE: Final = re.compile(r"```[\w-]*\n(.*)\n\s*```", re.DOTALL)
+# What may be in front of a text of any kind: comments, and the marker of a YAML document.
+_LEAD: Final = re.compile(r"(?:(?:#|//|---(?=\s))[^\n]*\n|/\*.*?\*/|\s+)++", re.DOTALL)
+_COMMENT: Final = re.compile(r"^[ \t]*(?:#|//|/\*)", re.MULTILINE)
+# What may be in front of a command: a prompt, other commands, sudo, and the directory of the program.
+_SHELL: Final = r"(?:[^\n]*[$#|;&]\(?[ \t]*)?(?:sudo +)?(?:/[\w./-]*/)?"
 # What the beginning of a text shows: what it is, and the fix.
 _KNOWN: Final = (
-    (r"-----BEGIN ", "is a certificate or a key (PEM), not a registry secret", ELSEWHERE),
-    (r"<", "is an HTML or XML page, not JSON", "replace it with the secret: a download may have failed"),
-    (r"(?:\$ )?(?:docker|podman) login\b", "is a login command, not JSON", _AS_JSON),
-    (r"(?m)\[[\w .-]+\]\s*$", "is an INI file, such as AWS's credentials, not JSON", _AS_JSON),
+    (r"-----BEGIN (?!PGP MESSAGE|AGE )", "is a certificate or a key (PEM), not a registry secret", ELSEWHERE),
+    (
+        r"-----BEGIN |\$ANSIBLE_VAULT;|age-encryption\.org/",
+        "is encrypted, not JSON",
+        "decrypt it, and put the result here",
+    ),
+    (r"ENC\[[A-Z0-9_]+,", f"is {ENCRYPTED}, not JSON", DECRYPT),
+    (r"<(?![^<>]*>\Z)", "is an HTML or XML page, not JSON", "replace it with the secret: a download may have failed"),
+    (
+        rf"{_SHELL}(?:aws ecr\S* get-|az acr login|gcloud auth )",
+        "is a login command of a cloud, not JSON",
+        _RUNNER_NATIVE,
+    ),
+    (
+        rf"{_SHELL}kubectl create secret\b",
+        "is a kubectl command, not JSON",
+        "add `--dry-run=client -o json` to the command, and put what it prints here",
+    ),
+    (
+        rf"{_SHELL}(?:docker|podman|nerdctl|buildah|skopeo|oras|crane auth|helm registry) login\b",
+        "is a login command, not JSON",
+        _AS_JSON,
+    ),
+    (r"\[\[?[\w .-]+\]\]?[ \t]*(?:\n|\Z)", "is an INI or TOML file, such as AWS's credentials, not JSON", _AS_JSON),
     (r"(?:export\s+)?[A-Za-z_]\w*=(?!=?\s*\Z)", "is a list of variables, not JSON", _AS_JSON),
-    (r"[A-Za-z_][\w.-]*:(?:\s|$)", "is YAML, not JSON", _AS_JSON),
+    (r"[A-Za-z_][\w.-]* += ", "is TOML, not JSON", _AS_JSON),
+    (r"(?:- +)?[A-Za-z_][\w.-]*:(?:\s|$)", "is YAML, not JSON", _AS_JSON),
+    (r"(?:machine|default)\s+\S+\s+(?:login|password)\s", "is a netrc file, not JSON", _AS_JSON),
+    (r"\S+:\$(?:2[aby]|apr1|[156])\$", "is an htpasswd file, which holds no passwords", _AS_JSON),
+    (r"https?://[^\s/@]*@", "is a URL with a login, not JSON", _AS_JSON),
     (r"~?(?:/[\w.-]+)+\.[A-Za-z]+\Z", "is a path, not JSON", _PATH),
 )
 
@@ -38,6 +72,8 @@ def decode(text: str, layers: int = _MOST_LAYERS) -> Any:
     `layers` is how many layers of quotes or base64 may be around the document.
     """
     text = trimmed(text)
+    if fence := _FENCE.fullmatch(text):
+        text = fence[1].strip()
     try:
         value = parse_json(text)
     except NotJsonError as error:
@@ -88,14 +124,26 @@ def _unescaped(text: str) -> str:
 
 def _named(text: str, error: DocumentError) -> DocumentError:
     """Say what the text is instead of JSON, if its beginning or its form shows this."""
+    lead = _LEAD.match(text)
+    start = lead.end() if lead else 0
+    rest = text[start:]
+    for pattern, fault, hint in _KNOWN:
+        # A command may be in a comment.
+        if re.match(pattern, text) or re.match(pattern, rest):
+            return DocumentError(fault, hint)
     if leftover(text) == PLACEHOLDER:
         return DocumentError(f"is {PLACEHOLDER}, not JSON", _INSTEAD)
-    for pattern, fault, hint in _KNOWN:
-        if re.match(pattern, text):
-            return DocumentError(fault, hint)
-    if re.search("[“”„]", text[:1000]) and text.startswith(("{", "[")):
-        return DocumentError(f"{error}: it contains typographic quotes", 'replace all of them with straight quotes (")')
-    if text[0] in '{["':
+    return _named_json(text, start, error)
+
+
+def _named_json(text: str, start: int, error: DocumentError) -> DocumentError:
+    if text[start] in '{["':
+        beginning = text[start : start + 1000]
+        if re.search("[“”„]", beginning):
+            hint = 'replace all of them with straight quotes (")'
+            return DocumentError(f"{error}: it contains typographic quotes", hint)
+        if start or _COMMENT.search(beginning):
+            return DocumentError(f"{error}: it contains comments", "remove all comments: JSON has none")
         return error
     return DocumentError(*(_single(text) if len(text.split()) == 1 else (_TEXT, f"{_AS_JSON}; {ELSEWHERE}")))
 

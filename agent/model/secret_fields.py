@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from agent.model.encoded_login import login_of
-from agent.model.leftovers import QUOTES, leftover
+from agent.model.leftovers import ENCRYPTED, PLACEHOLDER, QUOTES, leftover
 from agent.model.outside_values import number
 from agent.model.password_source import PasswordField, PasswordOrigin
 from agent.model.problem import ProblemError
@@ -38,6 +38,11 @@ _OTHER_NAMES: Final = {
     "password": frozenset(
         {"pass", "passwd", "pwd", "token", "secret", "password", "dockerpassword", "accesstoken", "clientsecret"}
     ),
+}
+_FIXES: Final = {
+    PLACEHOLDER: "replace the placeholder in",
+    QUOTES: "remove the quotes around",
+    ENCRYPTED: "put the decrypted values (`sops --decrypt` prints them) into",
 }
 FLAGS: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
 _LIFE: Final = "expires_in_s"
@@ -91,8 +96,7 @@ class Fields:
     def _left_in(self, field: str, left: str) -> ProblemError:
         # Mostly all fields have it, for example because `docker run --env-file` keeps quotes.
         fields = " and ".join(name for name in _MEANINGS if leftover(self._value.get(name)) == left)
-        fix = "remove the quotes around" if left == QUOTES else "replace the placeholder in"
-        return self.invalid(f"{field} is {left}", f"{fix} {fields}")
+        return self.invalid(f"{field} is {left}", f"{_FIXES[left]} {fields}")
 
     def name(self, default: str | None) -> str:
         name = self.text("name")

@@ -18,6 +18,7 @@ WRAPPINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,
     "with a byte order mark": lambda text: f"\ufeff{text}",
     "with invisible characters": lambda text: f"\u200b\u200e{text} \u200f",
+    "fenced": lambda text: f"```json\n{text}\n```\n",
     "encoded twice": json.dumps,
     "encoded three times": lambda text: json.dumps(json.dumps(text)),
     "encoded twice, without quotes": lambda text: text.replace('"', '\\"'),
@@ -31,6 +32,28 @@ WRAPPINGS: dict[str, Callable[[str], str]] = {
     "base64 in quotes": lambda text: json.dumps(base64.b64encode(text.encode()).decode()),
     "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16")).decode(),
     "base64 of JSON that was encoded twice": lambda text: base64.b64encode(json.dumps(text).encode()).decode(),
+}
+
+
+# What the hint for these commands contains.
+LOGIN_COMMANDS = {
+    "JSON object with name, hostname, username and password": (
+        "docker login -u AWS -p {} https://x.example",
+        "sudo docker login ghcr.io -u bot -p {}",
+        "/usr/bin/docker login ghcr.io -u bot -p {}",
+        "# docker login ghcr.io -u bot -p {}",
+        "bot@host:~$ podman login ghcr.io -p {}",
+        "echo {} | docker login ghcr.io -u bot --password-stdin",
+        "nerdctl login ghcr.io -p {}",
+        "helm registry login ghcr.io -p {}",
+        "oras login ghcr.io -p {}",
+    ),
+    "runner-native": (
+        "aws ecr get-login-password | docker login --username AWS --password-stdin {}.dkr.ecr.eu-west-1.amazonaws.com",
+        "$(aws ecr get-login --no-include-email --profile {})",
+        "az acr login --name {}",
+        "gcloud auth print-access-token {} | docker login -u oauth2accesstoken --password-stdin gcr.io",
+    ),
 }
 
 
@@ -60,8 +83,32 @@ def test_a_list_is_found_too(wrapping: str, text: str) -> None:
         (f"REGISTRY_PASSWORD={PASSWORD}\n", "a list of variables", "JSON object"),
         (f"export TOKEN={PASSWORD}\nA=b", "a list of variables", "JSON object"),
         (f"hostname: ghcr.io\npassword: {PASSWORD}", "YAML", "JSON object"),
-        (f"[default]\naws_secret_access_key = {PASSWORD}", "an INI file", "JSON object"),
-        (f"docker login -u AWS -p {PASSWORD} https://x.example", "a login command", "JSON object"),
+        (f"[default]\naws_secret_access_key = {PASSWORD}", "an INI or TOML file", "JSON object"),
+        (f'# ours\n[[secrets]]\npassword = "{PASSWORD}"', "an INI or TOML file", "JSON object"),
+        (f'name = "x"\npassword = "{PASSWORD}"', "TOML", "JSON object"),
+        (f"# ours\n\nREGISTRY_PASSWORD={PASSWORD}", "a list of variables", "JSON object"),
+        (f"---\n- name: x\n  password: {PASSWORD}", "YAML", "JSON object"),
+        (f"# ours\n---\nname: x\npassword: {PASSWORD}", "YAML", "JSON object"),
+        (f"machine ghcr.io login bot password {PASSWORD}", "a netrc file", "JSON object"),
+        (f"bot:$2y$05${PASSWORD}", "an htpasswd file", "JSON object"),
+        (f"https://bot:{PASSWORD}@ghcr.io", "a URL with a login", "JSON object"),
+        (f"ENC[AES256_GCM,data:{PASSWORD},iv:x]", "encrypted with SOPS", "sops --decrypt"),
+        (f"$ANSIBLE_VAULT;1.1;AES256\n{PASSWORD}", "is encrypted", "decrypt it"),
+        (f"-----BEGIN PGP MESSAGE-----\n{PASSWORD}", "is encrypted", "decrypt it"),
+        (f'// ours\n{{"password": "{PASSWORD}"}}', "it contains comments", "remove all comments"),
+        (f'# ours\n{{"password": "{PASSWORD}"}}', "it contains comments", "remove all comments"),
+        (f'{{\n  // ours\n  "password": "{PASSWORD}"\n}}', "it contains comments", "remove all comments"),
+        ("${{ secrets.REGISTRIES }}", "a placeholder that nothing has replaced", "JSON object"),
+        *(
+            (command.format(PASSWORD), "a login command", hint)
+            for hint, commands in LOGIN_COMMANDS.items()
+            for command in commands
+        ),
+        (
+            f"kubectl create secret docker-registry x --docker-password={PASSWORD}",
+            "kubectl",
+            "--dry-run=client -o json",
+        ),
         ("/run/secrets/registries/team.json", "a path", "secrets.directories"),
         (f"<html>{PASSWORD}</html>", "an HTML or XML page", "download"),
         (f"-----BEGIN RSA PRIVATE KEY-----\n{PASSWORD}", "a certificate or a key", "another directory"),

@@ -137,7 +137,7 @@ def test_a_docker_hub_login_keeps_only_its_real_entry() -> None:
         ({}, "credential helper"),
         ({"auth": "%%%"}, "base64"),
         ({"auth": auth(PASSWORD)}, "base64 of user:password"),
-        ({"auth": base64.b64encode(b"\xff:\xff").decode()}, "a text that is not UTF-8"),
+        ({"auth": base64.b64encode(b"\xff:\xff").decode()}, "base64 of user:password in UTF-8"),
         ({"username": "bot"}, "password is missing"),
         ({"username": 1, "password": PASSWORD}, "username must be a string"),
         (PASSWORD, "not an object, and not user:password"),
