@@ -14,6 +14,7 @@ from agent.model.document_text import DocumentError, text_of
 from agent.model.password_source import Trust
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
+from agent.model.secret_fields import fields_meant
 from agent.model.secret_formats import FIELDS, ParseResult, read_document, read_fields
 
 LARGEST: Final = 1024 * 1024
@@ -72,19 +73,28 @@ def _readings(directory: Path, names: list[str], depth: int) -> Iterator[tuple[s
     fields = [name for name in names if name in FIELDS and (depth > 0 or not (directory / name).is_dir())]
     if fields:
         yield str(directory / "hostname"), _read_fields(directory, fields)
+    meant = fields_meant(names)
     for name in names:
         path = directory / name
         try:
             if stat.S_ISDIR(path.stat().st_mode):
                 yield from _read_subdirectory(path, depth + 1)
             elif name not in FIELDS:
-                text, trust = _content(path)
-                yield str(path), read_document(text, str(path), path.stem.lstrip(".")).trusting(trust)
+                yield str(path), _read_file(path, meant.get(name))
         except OSError as error:
             if name not in FIELDS and _exists(path):
                 yield str(path), ParseResult.failure(str(path), *_reason(error, path))
         except DocumentError as error:
             yield str(path), ParseResult.failure(str(path), str(error), error.hint)
+
+
+def _read_file(path: Path, field: str | None) -> ParseResult:
+    """Read a document. `field` is the field of a secret that the file may be instead."""
+    text, trust = _content(path)
+    result = read_document(text, str(path), path.stem.lstrip("."))
+    if result.failed and field is not None:
+        return ParseResult.failure(str(path), f"is the {field} of a secret under another name", f"rename it to {field}")
+    return result.trusting(trust)
 
 
 def _read_subdirectory(path: Path, depth: int) -> Iterator[tuple[str, ParseResult]]:

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -217,6 +217,21 @@ class Fields:
 
 def _folded(key: str) -> str:
     return re.sub("[-_. ]", "", key.lower())
+
+
+def fields_meant(names: Iterable[str]) -> dict[str, str]:
+    """Return which field each file of a directory means, if its name is another one, such as `HOSTNAME` or `user.txt`.
+
+    A single such name can also be a document, so it takes two that belong together.
+    """
+    known = [(name, _field_meant(name)) for name in names]
+    meant = {name: field for name, field in known if field is not None}
+    return {n: f for n, f in meant.items() if n != f} if len(set(meant.values())) > 1 else {}
+
+
+def _field_meant(name: str) -> str | None:
+    folded = _folded(name.lower().removesuffix(".txt"))
+    return next((field for field, others in _OTHER_NAMES.items() if folded in others), None)
 
 
 def is_google_key(value: object) -> bool:

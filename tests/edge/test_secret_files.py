@@ -107,6 +107,39 @@ def test_a_file_next_to_the_fields_of_a_secret_is_reported(tmp_path: Path, place
     assert "passwort is a single value" in fault
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"HOSTNAME": "hostname", "USERNAME": "username", "PASSWORD": "password"},
+        {"hostname.txt": "hostname", "user.txt": "username", "token.txt": "password"},
+        {"server": "hostname"},
+        {"Registry-URL": "hostname", "login": "username"},
+    ],
+)
+@pytest.mark.parametrize("inner", ["", "regcred"])
+def test_a_field_in_a_file_with_another_name_is_called_by_its_name(
+    tmp_path: Path, inner: str, files: dict[str, str]
+) -> None:
+    """The fix is to rename the file, and then the secret works."""
+    directory = tmp_path / inner
+    directory.mkdir(exist_ok=True)
+    write(directory, {name: value for name, value in FIELDS.items() if name not in files.values()})
+    write(directory, {name: FIELDS[field] for name, field in files.items()})
+    hints = {p.subject: p.hint for result in read(tmp_path).values() for p in result.problems}
+    assert {str(directory / name): f"rename it to {field}" for name, field in files.items()}.items() <= hints.items()
+    for name, field in files.items():
+        (directory / name).rename(directory / field)
+    assert (len(names(tmp_path)), faults(tmp_path)) == (1, {})
+
+
+def test_a_document_may_have_the_name_of_a_field(tmp_path: Path) -> None:
+    """A compose secret can be called `registry` or `token`."""
+    write(tmp_path, {"registry": document("one"), "token": document("two")})
+    assert sorted(names(tmp_path)) == ["one", "two"]
+    write(tmp_path, {"registry": document("one"), "token": PASSWORD, "user": "bot"})
+    assert names(tmp_path) == ["one"]
+
+
 def test_only_temporary_files_of_editors_and_of_kubernetes_are_passed_over(tmp_path: Path) -> None:
     """They hold copies, or parts, of the files next to them."""
     passed_over = ("one.json~", "..data", "..2026_11_29", ".one.json.swp", ".one.json.swx", ".#one.json", "#one.json#")
