@@ -6,6 +6,7 @@ from typing import Final
 
 from agent.model.cloud_errors import CloudErrors
 from agent.model.cloud_reply import CloudReply
+from agent.model.commands import command
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems.google import (
     GoogleAccessDenied,
@@ -170,8 +171,8 @@ def exchange_problem(reply: CloudReply, audience: str, described: str) -> Proble
 
 def login_hint(is_gclouds: bool, service_account: str | None) -> str:
     """Return how to log in again, for a file that gcloud has written. gcloud always writes to its own directory."""
-    account = f" --impersonate-service-account={service_account}" if service_account else ""
-    login = f"`gcloud auth application-default login{account}`"
+    impersonate = "gcloud auth application-default login --impersonate-service-account"
+    login = (service_account and command(impersonate, service_account)) or "`gcloud auth application-default login`"
     if is_gclouds:
         return f"run {login}; the agent tries again by itself, or at once after `registry-agent renew HOST`"
     return (

@@ -372,7 +372,7 @@ async def test_the_command_of_a_new_gcloud_login_changes_the_file_that_is_read(b
     file = bench.file({**source, "source_credentials": PERSON})
     with raises_problem(GoogleAccessDenied, match=f"login in GOOGLE_APPLICATION_CREDENTIALS {file}") as caught:
         await bench.fetch(GOOGLE_APPLICATION_CREDENTIALS=str(file))
-    assert f"`gcloud auth application-default login --impersonate-service-account={PULL}`" in caught.value.hint
+    assert f"`gcloud auth application-default login --impersonate-service-account {PULL}`" in caught.value.hint
     assert "unset GOOGLE_APPLICATION_CREDENTIALS" in caught.value.hint
     assert "replace the file" in caught.value.hint
 
