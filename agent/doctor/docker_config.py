@@ -15,7 +15,7 @@ from agent.doctor.check import Check, CheckRun, broken, from_problem, not_reache
 from agent.doctor.context import Context
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.paths import docker_directory
-from agent.edge.permission_hints import permission_hint
+from agent.edge.permission_hints import no_inodes, permission_hint
 from agent.model.commands import command
 from agent.model.credential import Credential
 from agent.model.desired_login import COMPUTING_HELPERS, CONFIG_FILE, DesiredLogin, StoreResult
@@ -99,6 +99,8 @@ def _write_obstacle(path: Path) -> tuple[int, str]:
         return errno.EROFS, "the file system is read-only"
     if not os.access(directory, os.W_OK | os.X_OK):
         return errno.EACCES, f"permission denied (for user {os.geteuid()}): {directory}"
+    if no_inodes(directory):
+        return errno.ENOSPC, "the disk has no free inodes"
     size = target.stat().st_size if os.access(target, os.F_OK) else 0
     # Root may also use the reserved blocks.
     free = (file_system.f_bfree if os.geteuid() == 0 else file_system.f_bavail) * file_system.f_frsize

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.edge.file_version import FileVersion, UnreadableFileError, read_version, version_of
+from agent.edge.mount_point import is_mount_point
 from agent.edge.renameat2 import exchange, rename_new
 
 TEMPORARY_PREFIX: Final = ".config.json.registry-agent-"
@@ -26,8 +27,8 @@ class FileChanged(Exception):  # noqa: N818 - it states a fact, and the caller t
 def replace_version(path: Path, former: FileVersion | None, data: bytes, *, sync_after: bool = False) -> None:
     """Replace `former`, which was read from `path`, with `data`. None means that there was no file.
 
-    `path` must not be a link. Owner, mode and access lists stay the same. A bind-mounted file cannot be replaced by a
-    rename, so it is written in place.
+    `path` must not be a link. Owner, mode and access lists stay the same; only a group that the user may not give to a
+    file becomes the user's own. A bind-mounted file cannot be replaced by a rename, so it is written in place.
 
     Normally the data is synced to disk before the rename, which is safer against a power failure. With `sync_after`
     it is synced after the rename. That is faster, and wins the race against a program that keeps writing the file.
@@ -36,7 +37,7 @@ def replace_version(path: Path, former: FileVersion | None, data: bytes, *, sync
         FileChanged: `path` was no longer `former`.
         OSError: the write failed, and nothing has changed.
     """
-    if former is not None and _is_mount_point(path):
+    if former is not None and is_mount_point(path):
         _write_in_place(path, former, data)
         return
     _remove_emptied(path.parent)
@@ -169,18 +170,13 @@ def _content_id(version: FileVersion | None) -> str:
     """Return an id that distinguishes versions in a file name. It is too short to reveal anything about the content."""
     if version is None:
         return "new"
-    attributes = b"%o %d %d " % (version.mode, version.uid, version.gid)
+    # Without the group, which a new version may not be able to keep.
+    attributes = b"%o %d " % (version.mode & ~stat.S_IRWXG, version.uid)
     return hashlib.sha256(attributes + version.data).hexdigest()[:4]
 
 
 def _take_over_permissions(descriptor: int, path: Path, former: FileVersion) -> None:
-    found = os.fstat(descriptor)
-    if (found.st_uid, found.st_gid) != (former.uid, former.gid):
-        try:
-            os.fchown(descriptor, former.uid, former.gid)
-        except PermissionError as error:
-            reason = f"it belongs to user {former.uid}, group {former.gid}, and that owner could not be kept"
-            raise PermissionError(errno.EPERM, reason, str(path)) from error
+    mode = former.mode if _take_over_owner(descriptor, path, former) else former.mode & ~stat.S_IRWXG
     for name in _attributes(path):
         try:
             os.setxattr(descriptor, name, os.getxattr(path, name))
@@ -188,7 +184,25 @@ def _take_over_permissions(descriptor: int, path: Path, former: FileVersion) -> 
             # With an access list, the group bits of the mode are a mask. Without it, they would admit the whole group.
             if name == _ACCESS_LIST:
                 raise
-    os.fchmod(descriptor, former.mode)
+    os.fchmod(descriptor, mode)
+
+
+def _take_over_owner(descriptor: int, path: Path, former: FileVersion) -> bool:
+    """Return whether the group could be kept too. If not, the file has the user's own group, as after docker login.
+
+    Its group bits would then admit another group. Raises PermissionError if the file belongs to another user.
+    """
+    found = os.fstat(descriptor)
+    if (found.st_uid, found.st_gid) == (former.uid, former.gid):
+        return True
+    try:
+        os.fchown(descriptor, former.uid, former.gid)
+    except OSError as error:  # PermissionError, or EINVAL for a group that a user namespace does not have
+        if found.st_uid == former.uid:
+            return False
+        reason = f"it belongs to user {former.uid}, group {former.gid}, and that owner could not be kept"
+        raise PermissionError(errno.EPERM, reason, str(path)) from error
+    return True
 
 
 def _attributes(file: Path | int) -> list[str]:
@@ -236,19 +250,6 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
     written = 0
     while written < len(data):
         written += os.pwrite(descriptor, data[written:], offset + written)
-
-
-def _is_mount_point(path: Path) -> bool:
-    """Return whether something is mounted on this file, from proc(5) mountinfo. `os.path.ismount` misses that."""
-    # mountinfo escapes these characters in paths as octal numbers.
-    escaped = os.fsencode(path)
-    for character in b"\\ \t\n":
-        escaped = escaped.replace(bytes([character]), b"\\%03o" % character)
-    try:
-        mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
-    except OSError:
-        return False
-    return any(mount.split(b" ", 5)[4] == escaped for mount in mounts)
 
 
 def _sync(path: Path) -> None:

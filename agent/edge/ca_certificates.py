@@ -126,7 +126,7 @@ def _trust(context: ssl.SSLContext, path: Path) -> None:
         elif stat.S_ISREG(mode):
             context.load_verify_locations(cafile=path)
         else:  # opening a FIFO would wait for its writer
-            raise NotRegularError
+            raise NotRegularError(mode)
     except OSError as error:  # ssl.SSLError is one
         variable = next((name for name in _VARIABLES if os.environ.get(name) == str(path)), None)
         named = f"CA file {path}" if variable is None else f"{variable} names the CA file {path}, which"

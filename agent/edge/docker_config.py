@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.atomic_file import TEMPORARY_PREFIX, FileChanged, clear_leftover, replace_version
 from agent.edge.file_version import FileVersion, UnreadableFileError, read_version, signature
-from agent.edge.permission_hints import permission_hint
+from agent.edge.permission_hints import permission_hint, replacement_hint, write_fault
 from agent.model.commands import shown
 from agent.model.docker_config import ConfigError, Document, format_config, parse_config
 from agent.model.docker_config_fields import UNKNOWN, CliVersion
@@ -34,13 +34,6 @@ _SETTLING_S: Final = 0.05
 _SETTLING_LOOKS: Final = 3
 # For this long after its last change, an empty file counts as one that is being written.
 _EMPTY_S: Final = 2.0
-_REASONS: Final = {
-    errno.EROFS: "the file system is read-only",
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.ENOENT: "the directory that its link points to does not exist",
-    errno.ELOOP: "its symbolic links form a loop",
-}
 
 
 @dataclass(slots=True, eq=False)
@@ -128,9 +121,11 @@ class DockerConfigFile:
         try:
             return work()
         except (ConfigError, UnreadableFileError) as fault:
-            raise ProblemError(ConfigInvalid(str(self.path), f"{self.path} is not valid: {fault}")) from fault
+            hint = replacement_hint(self.path) if isinstance(fault, UnreadableFileError) else None
+            message = f"{self.path} is not valid: {fault}"
+            raise ProblemError(ConfigInvalid(str(self.path), message, hint=hint)) from fault
         except OSError as error:
-            message = f"{self.path} cannot be written: {_reason(error)}"
+            message = f"{self.path} cannot be written: {write_fault(self.path, error, TEMPORARY_PREFIX)}"
             hint = permission_hint(self.path, error.errno, self._unit)
             raise ProblemError(ConfigUnwritable(str(self.path), message, hint=hint)) from error
 
@@ -206,12 +201,3 @@ def _emptied_just_now(path: Path) -> bool:
     with contextlib.suppress(OSError):
         return abs(time.time() - path.stat().st_mtime) < _EMPTY_S
     return False
-
-
-def _reason(error: OSError) -> str:
-    if error.errno in (errno.EACCES, errno.EPERM):
-        place = Path(str(error.filename))
-        # The name of a temporary file means nothing to the user: show its directory.
-        place = place.parent if place.name.startswith(TEMPORARY_PREFIX) else place
-        return f"{(error.strerror or 'permission denied').lower()} (for user {os.geteuid()}): {place}"
-    return _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()

@@ -37,7 +37,7 @@ def read_version(path: Path) -> FileVersion | None:
     except FileNotFoundError:
         return None
     except NotRegularError as error:
-        raise UnreadableFileError("it is not a regular file") from error
+        raise _irregular(error) from error
 
 
 def signature(path: Path) -> Hashable:
@@ -56,7 +56,11 @@ def version_of(descriptor: int, data: bytes) -> FileVersion:
     """
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        raise UnreadableFileError("it is not a regular file")
+        raise _irregular(NotRegularError(found.st_mode))
     if len(data) > SIZE_LIMIT:
         raise UnreadableFileError("it is larger than 16 MiB")
     return FileVersion(data, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
+
+
+def _irregular(error: NotRegularError) -> UnreadableFileError:
+    return UnreadableFileError(f"it is {error.kind}, not a regular file")

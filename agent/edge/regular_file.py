@@ -6,14 +6,24 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
+
+EMPTY_MOUNT: Final = "Docker creates an empty directory if the source of a mount does not exist"
+_KINDS: Final = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 class NotRegularError(OSError):
-    """The path is a directory, a pipe or a device."""
+    """The path is a directory, a pipe or a device. `kind` says which."""
 
-    def __init__(self) -> None:
+    def __init__(self, mode: int) -> None:
         super().__init__(errno.EINVAL, "not a regular file")
+        self.kind = _KINDS.get(stat.S_IFMT(mode), "something else")
 
 
 def read_regular(path: Path, limit: int) -> bytes:
@@ -43,4 +53,4 @@ def is_ours(found: os.stat_result) -> bool:
 
 def _check(mode: int) -> None:
     if not stat.S_ISREG(mode):
-        raise NotRegularError
+        raise NotRegularError(mode)

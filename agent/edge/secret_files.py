@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Final
 
-from agent.edge.regular_file import NotRegularError, is_ours, open_regular
+from agent.edge.regular_file import EMPTY_MOUNT, NotRegularError, is_ours, open_regular
 from agent.model.commands import shown
 from agent.model.document_text import DocumentError, text_of
 from agent.model.password_source import Trust
@@ -26,14 +26,6 @@ _PASSED_OVER: Final = re.compile(
     r"\.\..*|.*~|#.*#|\.#.*|\..*\.(?:sw[a-z]|kate-swp)|\.goutputstream-.*|.*___jb_(?:tmp|old)___|4913", re.DOTALL
 )
 """Whole names: Kubernetes' own links (`..data`), which the visible names lead to, and editors' temporary files."""
-_KINDS: Final = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
-_EMPTY_MOUNT: Final = "Docker creates an empty directory if the source of a mount does not exist"
 _REASONS: Final = {
     errno.ENOENT: ("is a broken symbolic link", "make the link point to an existing file, or remove it"),
     errno.ELOOP: ("is a loop of symbolic links", "make the link point to a file, or remove it"),
@@ -83,7 +75,7 @@ def _readings(directory: Path, names: list[str], depth: int) -> Iterator[tuple[s
                 yield str(path), _read_file(path, meant.get(name))
         except OSError as error:
             if name not in FIELDS and _exists(path):
-                yield str(path), ParseResult.failure(str(path), *_reason(error, path))
+                yield str(path), ParseResult.failure(str(path), *_reason(error))
         except DocumentError as error:
             yield str(path), ParseResult.failure(str(path), str(error), error.hint)
 
@@ -110,7 +102,7 @@ def _read_subdirectory(path: Path, depth: int) -> Iterator[tuple[str, ParseResul
         elif names and depth <= _DEEPEST:
             yield from _readings(path, names, depth)
         elif path.suffix or path.name.startswith("."):
-            hint = f"put the secret there as a file, and restart the container: {_EMPTY_MOUNT}"
+            hint = f"put the secret there as a file, and restart the container: {EMPTY_MOUNT}"
             yield origin, ParseResult.failure(origin, "is an empty directory, but its name is that of a file", hint)
     except ProblemError as error:
         hint = "make it readable for the agent's user"
@@ -142,7 +134,7 @@ def _read_fields(directory: Path, names: list[str]) -> ParseResult:
             fields[name], of_file = _content(directory / name)
             trust = of_file if of_file is Trust.OTHERS else trust
         except OSError as error:
-            fault, hint = _reason(error, directory / name)
+            fault, hint = _reason(error)
             return ParseResult.failure(origin, f"has a {name} that {fault}", hint)
         except DocumentError as error:
             return ParseResult.failure(origin, f"has a {name} that {error}", error.hint)
@@ -172,7 +164,7 @@ def _names(directory: Path) -> list[str]:
         fault, hint = f"{directory} is not a directory", f"set secrets.directories to {shown(directory.parent)} instead"
         raise ProblemError(SecretsUnavailable(str(directory), fault, hint=hint)) from error
     except OSError as error:
-        fault = f"{directory} {_reason(error, directory)[0]}"
+        fault = f"{directory} {_reason(error)[0]}"
         raise ProblemError(SecretsUnavailable(str(directory), fault)) from error
 
 
@@ -193,16 +185,8 @@ def _signatures(directory: Path, names: list[str], depth: int = 0) -> Iterator[H
                 yield error.problem.message
 
 
-def _reason(error: OSError, path: Path) -> tuple[str, str | None]:
+def _reason(error: OSError) -> tuple[str, str | None]:
     """Return what is wrong with a file, and the fix."""
     if isinstance(error, NotRegularError):
-        kind = _kind(path)
-        return f"is {kind}, not a regular file", f"replace it with a regular file; {_EMPTY_MOUNT}"
+        return f"is {error.kind}, not a regular file", f"replace it with a regular file; {EMPTY_MOUNT}"
     return _REASONS.get(error.errno or 0, (f"cannot be read: {error.strerror}", None))
-
-
-def _kind(path: Path) -> str:
-    try:
-        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "something else")
-    except OSError:
-        return "something else"

@@ -17,7 +17,7 @@ PLACEHOLDER: Final = re.compile(
     r"\b(?:HOST|USER|NAME|PASSWORD|PROXY|PORT|PROFILE|[A-Z]+-[A-Z]+)\b|<[A-Za-z][\w -]*>|/path/to\b"
 )
 _VARIABLES: Final = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
-_CHANGES: Final = ("chown", "chmod")
+_CHANGES: Final = ("chown", "chmod", "chattr")
 
 
 def commands_in(hint: str) -> list[str]:

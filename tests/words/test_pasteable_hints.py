@@ -167,7 +167,7 @@ def test_dockers_own_directory_is_given_back_by_name(tmp_path: Path, config: str
     path = tmp_path / ".docker/config.json"
     places = [tmp_path / ".docker", *([path] if config == "file" else [])]
     (run,) = commands_in(permission_hint(path, errno.EACCES, None, Account(os.geteuid() + 1, "ada", tmp_path)) or "")
-    assert words_of(run) == ["sudo", "chown", "ada", *map(str, places)]
+    assert words_of(run) == ["sudo", "chown", "--no-dereference", "ada:", *map(str, places)]
 
 
 def test_a_link_into_etc_is_left_to_its_owner(tmp_path: Path) -> None:
