@@ -88,23 +88,24 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
 
 def default_settings(environ: Mapping[str, str]) -> Settings:
     platform_name = environ.get("GITPOD_WORKSPACE_ID") or environ.get("CODESPACE_NAME") or os.uname().nodename
-    config = environ.get("DOCKER_CONFIG")
+    config = Path(environ.get("DOCKER_CONFIG") or "")
     return Settings(
         environment=EnvironmentSettings(id=printable(platform_name)),
-        docker=DockerSettings(config_dir=Path(config).absolute() if config else _docker_config(environ)),
+        docker=DockerSettings(config_dir=config if config.is_absolute() else _docker_config(environ)),
     )
 
 
 def _docker_config(environ: Mapping[str, str]) -> Path:
     """Return where the first docker on PATH keeps its configuration. One from snap has a home directory of its own."""
+    own_home = home(environ) if home(environ).is_absolute() else home({})
     directories = environ.get("PATH", "").split(os.pathsep)
     snaps = (index for index, directory in enumerate(directories) if is_snap(Path(directory, "docker")))
     # Only a PATH with a directory of snap is searched: any other directory could hang.
     for directory in directories[: next(snaps, -1) + 1]:
         docker = Path(directory, "docker")
         if os.access(docker, os.X_OK):
-            return home(environ) / ("snap/docker/current/.docker" if is_snap(docker) else ".docker")
-    return home(environ) / ".docker"
+            return own_home / ("snap/docker/current/.docker" if is_snap(docker) else ".docker")
+    return own_home / ".docker"
 
 
 class _Loading:
@@ -126,6 +127,7 @@ class _Loading:
                 self._values[key] = convert(FIELDS[key], given, attrgetter(key)(self._default), home(environ))
             except SettingFault as fault:
                 self._fall_back(key, str(fault), fault.hint)
+        self._check_docker_config(environ)
         self._check_together()
 
     def settings(self) -> Settings:
@@ -136,6 +138,16 @@ class _Loading:
         return replace(
             self._default, **{name: replace(getattr(self._default, name), **sections[name]) for name in SECTIONS}
         )
+
+    def _check_docker_config(self, environ: Mapping[str, str]) -> None:
+        """Report a variable with a relative path, which leads each docker to another directory. `~` is one too."""
+        name = "DOCKER_CONFIG" if environ.get("DOCKER_CONFIG") else "HOME"
+        if "docker.config_dir" in self.given or Path(environ.get(name) or "/").is_absolute():
+            return
+        default = printable(str(self._default.docker.config_dir))
+        message = f"{name} is not an absolute path: {printable(environ[name])}; the agent uses {default}"
+        hint = f"set {name} to an absolute path (without ~) for docker and the agent, and restart the agent"
+        self.problems.append(SettingsInvalid("docker.config_dir", message, hint=hint))
 
     def _check_together(self) -> None:
         if self._values["retry.first_wait_s"] > self._values["retry.max_wait_s"]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.edge.paths import home
 from agent.model.problems.environment import SettingsInvalid
 from agent.settings import Settings
 from agent.settings_loader import FIELDS, Loaded, load_settings, parse_assignments
@@ -127,6 +128,22 @@ def test_a_docker_from_snap_has_its_own_configuration(tmp_path: Path, first: str
     assert load(tmp_path, "", environ=environ).settings.docker.config_dir == tmp_path / expected
     elsewhere = load(tmp_path, "", environ={**environ, "DOCKER_CONFIG": "/elsewhere"})
     assert elsewhere.settings.docker.config_dir == Path("/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [({"DOCKER_CONFIG": "~/.docker", **ENVIRON}, "DOCKER_CONFIG"), ({"HOME": "home"}, "HOME")],
+)
+def test_a_relative_path_of_the_docker_configuration_is_reported(
+    tmp_path: Path, environ: dict[str, str], name: str
+) -> None:
+    """Nothing replaces `~` in a variable of a container or a unit. A login in that directory would help no pull."""
+    loaded = load(tmp_path, "", environ=environ)
+    (problem,) = loaded.problems
+    assert problem.message.startswith(f"{name} is not an absolute path: {environ[name]}; the agent uses ")
+    assert loaded.settings.docker.config_dir in (Path("/home/vscode/.docker"), home({}) / ".docker")
+    chosen = load(tmp_path, "", environ={**environ, "REGISTRY_AGENT_DOCKER_CONFIG_DIR": "/chosen"})
+    assert (chosen.problems, chosen.settings.docker.config_dir) == ((), Path("/chosen"))
 
 
 def test_the_config_directory_is_the_one_that_docker_uses(tmp_path: Path) -> None:
