@@ -28,6 +28,7 @@ from agent.model.text import printable
 _STEP_S: Final = 4.0
 _HANDSHAKE_S: Final = 2.5
 _HTTPS: Final = 443
+_HTTP: Final = 80
 _OK: Final = 200
 _ADDRESSES_SHOWN: Final = 4
 _MAX_HEADER_BYTES: Final = 1 << 14
@@ -98,10 +99,25 @@ class Network:
         return passed("dns", f"the proxy {self._host} has {shown}; it resolves {self._registry.hostname} itself")
 
     async def _connect(self) -> Check:
+        try:
+            address, port = await self._peer()
+        except OSError as refused:
+            # Docker then tries plain HTTP on this machine's addresses: on another port, if the name has none.
+            if not self._on_this_machine or self._registry.port:
+                raise
+            https, self._port = self._port, _HTTP
+            try:
+                address, port = await self._peer()
+            except OSError:
+                self._port = https
+                raise refused from None
+        target = "the proxy at " if self._proxy.url else ""
+        return passed("tcp", f"connected to {target}{address} port {port}")
+
+    async def _peer(self) -> tuple[str, int]:
         async with self._open() as (_, writer):
             peer = writer.get_extra_info("peername") or ("?", 0)
-        target = "the proxy at " if self._proxy.url else ""
-        return passed("tcp", f"connected to {target}{peer[0]} port {peer[1]}")
+        return peer[0], peer[1]
 
     async def _pass_proxy(self) -> Check:
         if self._proxy.url is None:

@@ -11,6 +11,7 @@ import pytest
 import trustme
 from aiohttp import web
 
+from agent.demo.listener import Listener
 from agent.demo.registries import BasicAuth
 from tests.codes.servers import Engine
 from tests.codes.world import LOGIN, USERS, World
@@ -117,6 +118,25 @@ def test_accepts_an_unknown_certificate_on_loopback(world: World, doctor: Doctor
     login = report.link("login", door.hostname)
     expected = ("ok", None) if docker_version() < (28, 4) else ("broken", "registry_tls")
     assert (login["outcome"], login["code"]) == expected, login
+
+
+def test_finds_a_plain_registry_without_a_port_where_docker_does(world: World, doctor: Doctor) -> None:
+    """On this machine, docker tries plain HTTP too, which is on port 80. Doctor and status agree."""
+    address = "127.0.80.80"  # another process may have port 80 of a more usual address
+    try:
+        listener = Listener(PretendRegistry(BasicAuth(USERS)).handle, host=address, port=80)
+    except OSError:
+        pytest.skip("needs the right to listen on port 80")
+    world.cleanup.callback(lambda: world.here.call(listener.close()))
+    world.up(listener)
+    world.agent.give("plain", address, **LOGIN)
+    world.start()
+    world.agent.wait_logged_in(address)
+    report = doctor(address)
+    assert report.outcomes(address)["tcp"] == "ok", report.link("tcp", address)
+    assert report.link("tcp", address)["seen"] == f"connected to {address} port 80"
+    world.down(listener)
+    assert "connection refused" in blamed(doctor, address, "tcp", "registry_unreachable")["seen"]
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "AWS_CA_BUNDLE"])
