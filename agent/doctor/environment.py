@@ -127,7 +127,10 @@ async def _docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
     """Find Docker's own CLI, or None if there is no working one. The doctor logs in with no other program."""
     program = await _CALLS.call("docker", lambda: probes.find("docker") or probes.find("podman"), timeout=None)
     if program is None:
-        return None, from_problem("docker cli", no_docker())
+        rejected = await _CALLS.call(
+            "docker", lambda: probes.rejected("docker") or probes.rejected("podman"), timeout=None
+        )
+        return None, from_problem("docker cli", no_docker(rejected))
     try:
         async with asyncio.timeout(_TOOL_S):
             version = await probes.docker_version(program)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.edge.process import Finished, ProcessTimeout, child_environment, run
-from agent.edge.programs import find_program, search
+from agent.edge.programs import find_program, search, search_rejected
 from agent.model.commands import shown
 from agent.model.docker_config import TOKEN_USER, ConfigError, Entry, parse_helper_answer
 from agent.model.hints import UNINITIALIZED, computing_helper_hint, helper_hint, unstartable_helper_hint
@@ -111,11 +111,14 @@ class CredentialHelpers:
             raise _failure(server, "config.json names a credential helper whose name is not a valid program name")
         try:
             found = await search(program, self._path, self._deadline_s)
+            rejected = await search_rejected(program, self._path, self._deadline_s) if found is None else None
         except TimeoutError:
             message = f"a directory on the agent's PATH hangs: {program} was not found in {self._deadline_s:g} s"
             raise _failure(server, message, "check PATH for a network file system that is down") from None
         if found is None:
             remove = f"remove {shown(name)} from credsStore and credHelpers in Docker's config.json"
+            if rejected is not None:
+                raise _failure(server, rejected.reason, f"{rejected.hint}, or {remove}")
             raise _failure(server, f"{program} is not on the agent's PATH", f"install {shown(program)}, or {remove}")
         try:
             return await run(

@@ -89,7 +89,8 @@ class PasswordSources:
         except TimeoutError:
             raise _failure(source, f"did not end within {timeout_s:g} s", _slow_hint(origin.name)) from None
         except OSError as error:
-            reason = (error.strerror or "it does not start").lower()
+            reason = error.strerror or "it does not start"
+            reason = reason[0].lower() + reason[1:]  # it may name a path
             hint = missing_program_hint(args[0], is_helper=is_helper)
             raise _failure(source, f"cannot be run: {reason}", hint) from None
         if is_helper and _has_no_login(finished):

@@ -4,10 +4,12 @@ import grp
 import os
 import pwd
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from agent.blocking import BlockingCalls
+from agent.model.rejected_program import RejectedProgram
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SEARCHES: Final = BlockingCalls("programs", limit=16)
@@ -21,21 +23,42 @@ async def search(name: str, path: str | None, timeout: float) -> Path | None:
     return await _SEARCHES.call((name, path), lambda: find_program(name, path), timeout=timeout)
 
 
+async def search_rejected(name: str, path: str | None, timeout: float) -> RejectedProgram | None:
+    """Run `rejected_program` in a thread. Raises the same as `search`."""
+    return await _SEARCHES.call((name, path), lambda: rejected_program(name, path), timeout=timeout)
+
+
 def find_program(name: str, path: str | None) -> Path | None:
     """Return the first executable `name` in those absolute directories of `path` that only user and root can write to.
 
     Reads the file system, which may hang: call it in a thread.
     """
-    for part in (path or DEFAULT_PATH).split(os.pathsep):
-        if not part.startswith("/"):
-            continue
-        directory, candidate = Path(part), Path(part, name)
-        if os.access(candidate, os.X_OK) and candidate.is_file() and _is_ours(directory) and _is_ours(candidate):
-            # A user who can write to a parent directory, or to one that a link leads to, can replace the program.
-            above = {*directory.resolve().parents, *candidate.resolve().parents}
-            if all(_is_ours(path, allow_sticky=True) for path in above):
-                return candidate
+    executable = (each for each in _candidates(name, path) if os.access(each, os.X_OK) and each.is_file())
+    return next((each for each in executable if _writable(each) is None), None)
+
+
+def rejected_program(name: str, path: str | None) -> RejectedProgram | None:
+    """Return the first `name` in those directories, and why `find_program` passes it over. None if there is none."""
+    for candidate in _candidates(name, path):
+        if candidate.is_file():
+            writable = _writable(candidate)
+            if writable is not None or not os.access(candidate, os.X_OK):
+                return RejectedProgram(candidate, writable)
     return None
+
+
+def _candidates(name: str, path: str | None) -> Iterator[Path]:
+    return (Path(part, name) for part in (path or DEFAULT_PATH).split(os.pathsep) if part.startswith("/"))
+
+
+def _writable(program: Path) -> Path | None:
+    """Return a place at which another user could have changed or replaced the program, or None."""
+    own = next((place for place in (program.parent, program) if not _is_ours(place)), None)
+    if own is not None:
+        return own
+    # A user who can write to a parent directory, or to one that a link leads to, can replace the program.
+    above = {*program.parent.resolve().parents, *program.resolve().parents}
+    return next((place for place in above if not _is_ours(place, allow_sticky=True)), None)
 
 
 def _is_ours(path: Path, *, allow_sticky: bool = False) -> bool:

@@ -4,7 +4,7 @@ import errno
 from collections.abc import Mapping, Sequence
 
 from agent.edge.process import Finished, child_environment, run
-from agent.edge.programs import search
+from agent.edge.programs import search, search_rejected
 
 
 async def run_command(
@@ -30,7 +30,8 @@ async def run_command(
     if "/" not in program:
         found = await search(program, environ.get("PATH"), timeout_s)
         if found is None:
-            raise FileNotFoundError(errno.ENOENT, "not found on PATH", program)
+            rejected = await search_rejected(program, environ.get("PATH"), timeout_s)
+            raise FileNotFoundError(errno.ENOENT, rejected.reason if rejected else "not found on PATH", program)
         program = str(found)
     env = {**child_environment(environ), **(variables or {})}
     return await run([program, *rest], env=env, stdin=stdin, timeout=timeout_s, limit=limit)

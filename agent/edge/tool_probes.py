@@ -9,8 +9,9 @@ from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_context import Endpoint
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.process import ProcessTimeout, child_environment, run
-from agent.edge.programs import find_program
+from agent.edge.programs import find_program, rejected_program
 from agent.model.engine import EngineAnswer
+from agent.model.rejected_program import RejectedProgram
 from agent.model.status import Flavor
 
 _AWS_VERSION: Final = re.compile(rb"aws-cli/(\d[\w.+-]*)")
@@ -28,6 +29,9 @@ class ToolProbes:
 
     def find(self, name: str) -> Path | None:
         return find_program(name, self._path)
+
+    def rejected(self, name: str) -> RejectedProgram | None:
+        return rejected_program(name, self._path)
 
     async def docker_version(self, program: Path) -> str:
         return await self._docker.version(program)

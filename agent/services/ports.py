@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agent.model.plan import Login
     from agent.model.problem import Problem
     from agent.model.registry import Registry
+    from agent.model.rejected_program import RejectedProgram
     from agent.model.secret_formats import ParseResult
     from agent.model.snapshot import Snapshot
     from agent.model.status import Flavor, Phase, RegistryStatus, Tools
@@ -193,6 +194,9 @@ class ToolProbes(Protocol):
         """Which program `docker_version` has found last."""
 
     def find(self, name: str) -> Path | None: ...
+    def rejected(self, name: str) -> RejectedProgram | None:
+        """Return the program of this name that `find` passes over, and why. Blocks."""
+
     async def docker_version(self, program: Path) -> str: ...
     async def aws_version(self, program: Path) -> str | None: ...
     def find_engine(self) -> Hashable:

@@ -10,6 +10,7 @@ from agent.blocking import BlockingCalls
 from agent.model.engine import engine_problem
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import AwsCliMissing, DockerCliFailed, DockerCliMissing, no_docker
+from agent.model.rejected_program import RejectedProgram
 from agent.model.status import Engine, Flavor, Tool, Tools
 from agent.services.ports import Board, Clock, FileWatcher, Log, ToolProbes
 from agent.services.waiting import until_next_beat
@@ -141,12 +142,13 @@ class ToolWatch:
     async def _check_docker(self) -> None:
         try:
             program = await self._find("docker") or await self._find("podman")
+            rejected = await self._rejected() if program is None else None
         except OSError as error:  # TimeoutError is one
             reason = error.strerror or "the file system of one of its directories does not answer"
             self._report("docker", [DockerCliFailed("docker", f"cannot search PATH for docker: {reason}")])
             return
         if program is None:
-            self._not_ready(no_docker(), None)
+            self._not_ready(no_docker(rejected), None)
             return
         try:
             version = await self._probes.docker_version(program)
@@ -192,6 +194,14 @@ class ToolWatch:
         program = await self._files.call(name, lambda: self._probes.find(name), timeout=_SEARCH_S)
         self._not_searched.remove(name)
         return program
+
+    async def _rejected(self) -> RejectedProgram | None:
+        """Return why a docker or podman on PATH is not used. Raises the same as `_find`."""
+
+        def search() -> RejectedProgram | None:
+            return self._probes.rejected("docker") or self._probes.rejected("podman")
+
+        return await self._files.call("docker", search, timeout=_SEARCH_S)
 
     async def _check_engine(self) -> None:
         answer = await self._probes.engine()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.edge.file_version import UnreadableFileError, read_version
-from agent.edge.programs import find_program
+from agent.edge.programs import find_program, rejected_program
 from agent.model.docker_config import ConfigError, Document, decode_entry, field, parse_config, store_of
 from agent.model.text import printable
 
@@ -79,4 +79,5 @@ def _program(name: str, search_path: str | None) -> str:
     if "/" in name or "\0" in name:
         return "not a program name"
     found = find_program(f"docker-credential-{name}", search_path)
-    return str(found) if found else "not on PATH"
+    rejected = None if found else rejected_program(f"docker-credential-{name}", search_path)
+    return str(found) if found else rejected.reason if rejected else "not on PATH"

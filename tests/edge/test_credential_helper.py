@@ -71,8 +71,9 @@ async def test_ignores_path_directories_that_others_can_write_to(tmp_path: Path)
     (tmp_path / "shared").mkdir()
     good_helper(tmp_path / "shared", "planted")
     await asyncio.to_thread((tmp_path / "shared").chmod, 0o777)
-    with raises_problem(CredentialStoreFailed, match="not on the agent's PATH"):
+    with raises_problem(CredentialStoreFailed, match=f"is not used: others can write to {tmp_path}/shared") as caught:
         await CredentialHelpers({"PATH": str(tmp_path / "shared")}).get("planted", "ghcr.io")
+    assert "install" not in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["../evil", "a b", "x;y", "", "\x1b[31m"])

@@ -1,12 +1,15 @@
 """Tests of the search for programs, which skips directories that other users can write to."""
 
 import os
+import re
+import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from agent.edge.programs import find_program, search
+from agent.edge.programs import find_program, rejected_program, search
 from tests.rig.waiting import PATIENCE_S
 
 
@@ -53,6 +56,51 @@ def test_skips_relative_entries_and_files_that_are_not_executable(
     assert find_program("docker", ".:") is None
     (directory / "docker").chmod(0o644)
     assert find_program("docker", str(directory)) is None
+
+
+def _not_executable(directory: Path) -> None:
+    (directory / "docker").chmod(0o644)
+
+
+def _open_directory(directory: Path) -> None:
+    directory.chmod(0o777)
+
+
+def _open_file(directory: Path) -> None:
+    (directory / "docker").chmod(0o777)
+
+
+def _open_parent(directory: Path) -> None:
+    directory.parent.chmod(0o777)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (_not_executable, "it is not executable"),
+        (_open_directory, "others can write to {0}"),
+        (_open_file, "others can write to {0}/docker"),
+        (_open_parent, "others can write to {0.parent}"),
+    ],
+)
+def test_says_why_a_program_is_passed_over(directory: Path, spoil: Callable[[Path], None], fault: str) -> None:
+    """To install it again would not help. A usable program further back on PATH still counts."""
+    assert rejected_program("docker", str(directory)) is None
+    spoil(directory)
+    assert find_program("docker", str(directory)) is None
+    rejected = rejected_program("docker", f"/nonexistent:{directory}")
+    assert rejected is not None
+    assert rejected.reason == f"{directory}/docker is not used: {fault.format(directory)}"
+    assert find_program("sh", f"{directory}:/bin") == Path("/bin/sh")
+
+
+def test_the_command_makes_a_program_executable(directory: Path) -> None:
+    _not_executable(directory)
+    rejected = rejected_program("docker", str(directory))
+    assert rejected is not None
+    (fix,) = re.findall("`(.*?)`", rejected.hint)
+    subprocess.run(["sh", "-c", fix], check=True, timeout=20)
+    assert find_program("docker", str(directory)) == directory / "docker"
 
 
 async def test_a_hanging_directory_blocks_only_one_thread(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

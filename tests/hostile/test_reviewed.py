@@ -18,6 +18,7 @@ from agent.edge.file_version import FileVersion, read_version
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.model.engine import EngineAnswer
 from agent.model.registry import Registry
+from agent.model.rejected_program import RejectedProgram
 from agent.model.status import Engine, Flavor, Phase
 from agent.observe.log import Log
 from agent.observe.redaction import Scrubber
@@ -129,6 +130,9 @@ class HangingPath:
         self.searches += 1
         self.answers.wait(20)
         return Path("/usr/bin", name)
+
+    def rejected(self, _name: str) -> RejectedProgram | None:
+        return None
 
     flavor = Flavor.DOCKER
 

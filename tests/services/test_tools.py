@@ -84,6 +84,16 @@ def starting(tmp_path: Path) -> Stage:
     return stage
 
 
+async def test_a_docker_that_is_not_used_is_not_called_missing(stage: Stage) -> None:
+    """It is there, so the warning says why the agent does not start it, and not how to install it."""
+    program(stage.bin / "docker", "echo Docker version 28.2.2, build e6534b4")
+    (stage.bin / "docker").chmod(0o644)
+    await stage.tools.look()
+    (warning,) = (each for each in stage.board.snapshot.warnings if each.code == "docker_cli_missing")
+    assert warning.message.startswith(f"{stage.bin}/docker is not used: it is not executable")
+    assert warning.hint == f"make it executable: `chmod +x {stage.bin}/docker`"
+
+
 async def test_a_docker_that_is_installed_later_is_found(stage: Stage) -> None:
     """docker_cli_missing clears by itself, and the logins start."""
     await stage.tools.look()

@@ -1,6 +1,14 @@
 """Problems with what logins need: tools, settings, the status endpoint, the secrets."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from agent.model.problem import Needs, Problem, Severity
+
+# Only for the annotation: the bootstrap loads this file.
+if TYPE_CHECKING:
+    from agent.model.rejected_program import RejectedProgram
 
 # Tools
 
@@ -13,8 +21,10 @@ class DockerCliMissing(Problem):
     )
 
 
-def no_docker() -> DockerCliMissing:
-    return DockerCliMissing("docker", "there is no docker on PATH, so the agent cannot log in to any registry")
+def no_docker(rejected: RejectedProgram | None = None) -> DockerCliMissing:
+    """Report that there is no docker, or that the one on PATH is `rejected`."""
+    reason, hint = (rejected.reason, rejected.hint) if rejected else ("there is no docker on PATH", None)
+    return DockerCliMissing("docker", f"{reason}, so the agent cannot log in to any registry", hint=hint)
 
 
 class DockerCliFailed(Problem):
@@ -29,7 +39,7 @@ class NotDockersCli(DockerCliFailed):
     """
 
     @classmethod
-    def instead(cls, program: object, found: str) -> "NotDockersCli":
+    def instead(cls, program: object, found: str) -> NotDockersCli:
         """Report that `program` is really `found`, such as "nerdctl 1.7.6"."""
         return cls(
             "docker",
