@@ -138,7 +138,7 @@ class Components:
         self.state_file = StateFile(paths.state_directory(environ), config_dir)
         self.state_watch = StateWatch(self.state_file, bootstrap.board)
         engine = DockerEngine(environ, config_dir)
-        self.docker_cli = DockerCli(environ, bootstrap.runtime, engine)
+        self.docker_cli = DockerCli(environ, bootstrap.runtime, engine, scrub=bootstrap.scrubber.scrub)
         self.tools = ToolWatch(
             ToolProbes(environ, self.docker_cli, engine),
             bootstrap.clock,

@@ -92,7 +92,7 @@ class Context:
         engine = DockerEngine(environ, settings.docker.config_dir)
         self.clouds: Final = Clouds(http=self.http, ca_files=self.requests.ca_files, **shared)
         self.passwords: Final = PasswordSources(environ=environ, now=_now)
-        self.cli: Final = DockerCli(environ, runtime, engine)
+        self.cli: Final = DockerCli(environ, runtime, engine, scrub=self.scrubber.scrub)
         self.probes: Final = ToolProbes(environ, self.cli, engine)
         self.config: Final = DockerConfigFile(settings.docker.config_dir, cli_version=lambda: self.cli.installed)
         self.helpers: Final = CredentialHelpers(

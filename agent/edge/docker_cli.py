@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,8 +34,18 @@ _RUNTIME_S: Final = 10.0
 class DockerCli:
     """Runs the CLI with a restricted environment. A login leaves nothing behind except its result."""
 
-    def __init__(self, environ: Mapping[str, str], runtime: Path, engine: DockerEngine | None = None) -> None:
-        """`engine` is the one that a login can go through. By default, it is the one that `environ` names."""
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        runtime: Path,
+        engine: DockerEngine | None = None,
+        *,
+        scrub: Callable[[str], str] = str,
+    ) -> None:
+        """`engine` is the one that a login can go through. By default, it is the one that `environ` names.
+
+        `scrub` removes known secrets from what a program prints instead of its version.
+        """
         self._engine: Final = engine or DockerEngine(environ)
         self._runtime: Final = runtime
         self._snaps: Final = login_directory(home(environ))
@@ -48,7 +58,7 @@ class DockerCli:
         bundle = environ.get("SSL_CERT_FILE") or environ.get("AWS_CA_BUNDLE")
         if bundle:
             self._alone_env["SSL_CERT_FILE"] = bundle
-        self._verifier: Final = DockerVerifier(self._alone_env)
+        self._verifier: Final = DockerVerifier(self._alone_env, scrub)
         self.installed: tuple[int, ...] | None = None
         """The version of Docker's own CLI that was found last, such as (28, 2, 2). None for podman."""
         self.flavor = Flavor.DOCKER

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,11 +16,13 @@ from agent.model.problem import ProblemError
 from agent.model.problems.environment import DockerCliFailed, NotDockersCli
 from agent.model.sandbox import needs_privileges
 from agent.model.status import Flavor
+from agent.model.text import printable
 
 _VERSION_TIMEOUT_S: Final = 20.0
 _STAT_TIMEOUT_S: Final = 10.0
 _SCRIPT_TRUSTED_S: Final = 5.0
 """A script can start another program tomorrow although its own file is unchanged, so its answer expires."""
+_SHOWN: Final = 160
 _COMPILED: Final = b"\x7fELF"
 _STATS: Final = BlockingCalls("docker-program")
 
@@ -42,7 +44,9 @@ class Verified:
 class DockerVerifier:
     """Runs `docker --version` once per program file. All logins and the tool checks share the answer."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], scrub: Callable[[str], str] = str) -> None:
+        """`scrub` removes known secrets from what a program prints."""
+        self._scrub: Final = scrub
         # `docker --version` reads config.json too, so a config.json that hangs (a pipe, a dead mount) would block it.
         self._env: Final = {**env, "DOCKER_CONFIG": "/nonexistent"}
         self._verified: Final[dict[Path, Verified]] = {}
@@ -97,7 +101,7 @@ class DockerVerifier:
         own, podman = own_version(finished.stdout), podman_version(finished.stdout)
         version = own or podman
         if version is None or not succeeded:
-            raise ProblemError(_refusal(program, finished))
+            raise ProblemError(_refusal(program, finished, self._scrub))
         flavor = Flavor.PODMAN if podman else Flavor.SNAP if is_snap(program) else Flavor.DOCKER
         until = math.inf if compiled else time.monotonic() + _SCRIPT_TRUSTED_S
         verified = self._verified[program] = Verified(version, flavor, identity, until)
@@ -109,7 +113,7 @@ class DockerVerifier:
             task.exception()  # if every caller was cancelled, asyncio would log it as never retrieved
 
 
-def _refusal(program: Path, finished: Finished) -> NotDockersCli:
+def _refusal(program: Path, finished: Finished, scrub: Callable[[str], str]) -> NotDockersCli:
     foreign = foreign_program(finished.stdout)
     if foreign is not None:
         return NotDockersCli.instead(program, foreign)
@@ -122,7 +126,9 @@ def _refusal(program: Path, finished: Finished) -> NotDockersCli:
             hint="install Docker's own package instead of the snap (`sudo apt install docker.io` on Debian, Ubuntu), "
             "or use the drop-in snap-docker.conf that the installation contains; docs/systemd.md shows how",
         )
-    return NotDockersCli("docker", f"{program} --version fails or prints no version")
+    output = scrub((finished.stdout + b"\n" + finished.stderr).decode(errors="replace"))
+    words = next((f": {printable(line.strip(), _SHOWN)}" for line in output.split("\n") if line.strip()), "")
+    return NotDockersCli("docker", f"{program} --version fails or prints no version{words}")
 
 
 async def _identify(program: Path) -> tuple[_Identity, bool]:

@@ -4,21 +4,23 @@ import re
 from pathlib import Path
 from typing import Final
 
-_DOCKER: Final = re.compile(r"Docker version ([\w.+~-]+)", re.ASCII)
+# Wrappers may print lines of their own before the version.
+_LINE: Final = re.ASCII | re.MULTILINE
+_DOCKER: Final = re.compile(r"^[ \t]*Docker version ([\w.+~-]+)", _LINE)
 # podman prints the name that it was started as. Linked as docker, it prints "docker version 4.3.1", in lower case.
-_PODMAN: Final = re.compile(r"(?:podman|docker) version (\d[\w.+~-]*)", re.ASCII)
-_OTHER: Final = re.compile(r"(?!Docker )([A-Za-z][\w.+-]{0,30}) version (v?\d[\w.+~-]{0,30})", re.ASCII)
+_PODMAN: Final = re.compile(r"^[ \t]*(?:podman|docker) version (\d[\w.+~-]*)", _LINE)
+_OTHER: Final = re.compile(r"^[ \t]*(?!Docker )([A-Za-z][\w.+-]{0,30}) version (v?\d[\w.+~-]{0,30})", _LINE)
 
 
 def own_version(output: bytes) -> str | None:
     """Return the version if Docker's own CLI printed `output`, otherwise None."""
-    found = _DOCKER.match(_text(output))
+    found = _DOCKER.search(_text(output))
     return found[1] if found else None
 
 
 def podman_version(output: bytes) -> str | None:
     """Return the version if podman printed `output`, under whatever name it was started, otherwise None."""
-    found = _PODMAN.match(_text(output))
+    found = _PODMAN.search(_text(output))
     return found[1] if found else None
 
 
@@ -35,9 +37,9 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def foreign_program(output: bytes) -> str | None:
     """Return the name and version of another program that printed `output`, such as "nerdctl 1.7.6", or None."""
-    other = _OTHER.match(_text(output))
+    other = _OTHER.search(_text(output))
     return None if other is None else f"{other[1]} {other[2]}"
 
 
 def _text(output: bytes) -> str:
-    return output.decode(errors="replace").lstrip()
+    return output.decode(errors="replace")

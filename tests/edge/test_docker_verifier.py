@@ -134,6 +134,14 @@ async def test_an_unconfirmed_program_gets_no_input(tmp_path: Path) -> None:
     assert not received.exists() or received.read_bytes() == b""
 
 
+async def test_a_program_without_a_version_is_quoted_without_secrets(tmp_path: Path) -> None:
+    """Its own words show what to do, as those of the docker that WSL puts there."""
+    script(tmp_path / "docker", "echo", "echo not found in this WSL 2 distro, s3cret", "exit 1")
+    verifier = DockerVerifier(ENV, lambda text: text.replace("s3cret", "***"))
+    with raises_problem(NotDockersCli, match=r"prints no version: not found in this WSL 2 distro, \*\*\*$"):
+        await verifier.version(tmp_path / "docker")
+
+
 @pytest.mark.parametrize(
     ("output", "own", "podman", "foreign"),
     [
@@ -143,7 +151,8 @@ async def test_an_unconfirmed_program_gets_no_input(tmp_path: Path) -> None:
         (b"podman version 4.3.1\n", None, "4.3.1", "podman 4.3.1"),
         (b"docker version 5.4.2\n", None, "5.4.2", "docker 5.4.2"),
         (b"nerdctl version 1.7.6\n", None, None, "nerdctl 1.7.6"),
-        (b"warning\nDocker version 28.2.2\n", None, None, None),
+        (b"WARNING: a wrapper\nDocker version 28.2.2\n", "28.2.2", None, None),
+        (b"this is no Docker version 28.2.2\n", None, None, None),
         (b"\x1b[2J evil version 1\n", None, None, None),
         (b"\xff\xfe", None, None, None),
         (b"", None, None, None),
