@@ -1,10 +1,17 @@
 """Reads and writes JSON without loss: numbers keep their digits, keys their order, strings every code point."""
 
+import codecs
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 _SPACE: Final = " \t\r\n"
+_LINE_END: Final = "\n"
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_COMMENTS: Final = ("//", "/*", "#")
+_QUOTES: Final = ("'", "`", "“", "”", "„")
+_CONFLICT: Final = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)", re.MULTILINE)
 
 
 class JsonError(ValueError):
@@ -44,22 +51,50 @@ def parse_json(data: bytes, *, alone: bool = False) -> Any:
     are not UTF-8. Anything else is a `JsonError`.
     """
     # A byte that is not UTF-8 becomes a lone surrogate, which `format_json` writes as an escape.
-    text = data.decode("utf-8", "surrogateescape").lstrip(_SPACE)
-    if text.startswith("\ufeff"):
+    text = data.decode("utf-8", "surrogateescape")
+    start = len(text) - len(text.lstrip(_SPACE))
+    if text.startswith("\ufeff", start):
         raise JsonError("it starts with a byte order mark; save it as UTF-8 without one")
     decoder = json.JSONDecoder(
         parse_int=Number, parse_float=Number, parse_constant=_refuse, object_pairs_hook=JsonObject
     )
     # `from None` drops the causes, because they hold the whole text and the passwords in it.
     try:
-        value, end = decoder.raw_decode(text) if text else (None, 0)
+        value, end = decoder.raw_decode(text, start) if text[start:] else (None, start)
     except json.JSONDecodeError as error:
-        raise JsonError(f"{error.msg.lower()} at line {error.lineno} column {error.colno}") from None
+        fault = _encoding_fault(data) or _fault_at(text, error)
+        raise JsonError(fault or f"{error.msg.lower()} at line {error.lineno} column {error.colno}") from None
     except RecursionError:
         raise JsonError("it is nested too deeply") from None
     if alone and text[end:].strip(_SPACE):
         raise JsonError("it holds more than one value")
     return value
+
+
+def _encoding_fault(data: bytes) -> str | None:
+    """Return what `data` is if it is no text in UTF-8."""
+    if data.startswith(_UTF_16) or (len(data) > 1 and data[:2].count(0) == 1):
+        return "it is text in UTF-16; save it as UTF-8"
+    return "it begins with NUL bytes, as after a power failure" if data.startswith(b"\0") else None
+
+
+def _fault_at(text: str, error: json.JSONDecodeError) -> str | None:
+    """Return what people write that is not JSON, at the place where the parser stopped."""
+    conflict = _CONFLICT.search(text)
+    if conflict:
+        return f"it holds the markers of a merge conflict at line {text.count(_LINE_END, 0, conflict.start()) + 1}"
+    before, after = text[: error.pos].rstrip(_SPACE), text[error.pos :].lstrip(_SPACE)
+    if after.startswith(_COMMENTS):
+        return f"it holds a comment at line {error.lineno}, and JSON has none"
+    if after.startswith(_QUOTES):
+        return f"it has quotes at line {error.lineno} that JSON does not know; use straight double quotes"
+    if not before:
+        return "it is not JSON"
+    if not after:
+        return f"it ends too early, at line {error.lineno} column {error.colno}"
+    if after.startswith(",") or (before.endswith(",") and after.startswith(("}", "]"))):
+        return f"it has a comma too many at line {text.count(_LINE_END, 0, len(before)) + 1}"
+    return None
 
 
 def format_json(value: Any) -> bytes:

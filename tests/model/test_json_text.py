@@ -65,6 +65,29 @@ def test_invalid_json_is_refused_and_not_quoted(data: bytes) -> None:
         parse_json(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        ('{"auths": {}}'.encode("utf-16"), "text in UTF-16"),
+        ('{"auths": {}}'.encode("utf-16-be"), "text in UTF-16"),
+        (b"\0\0\0\0", "NUL bytes"),
+        (b'\n{\n // mine\n "auths": {}\n}', "a comment at line 3"),
+        (b'{"auths": {} # mine\n}', "a comment at line 1"),
+        (b'{\n"auths": {},\n}', "a comma too many at line 2"),
+        (b'{"auths": [{}, ]}', "a comma too many at line 1"),
+        (b'<<<<<<< HEAD\n{}\n=======\n{"auths": {}}\n>>>>>>> x\n', "merge conflict at line 1"),
+        (b"{'auths': {}}", "quotes at line 1"),
+        ("{“auths”: {}}".encode(), "quotes at line 1"),
+        (b"nonsense", "it is not JSON"),
+        (b'{"auths": {', "ends too early, at line 1 column 12"),
+    ],
+)
+def test_a_text_that_does_not_parse_is_named(data: bytes, fault: str) -> None:
+    """A person may not know what a parser expects, but knows comments, commas and encodings."""
+    with pytest.raises(JsonError, match=fault):
+        parse_json(data)
+
+
 def test_what_follows_the_value_is_ignored_unless_it_has_to_be_alone() -> None:
     """Docker reads the first value of config.json, but the only value of DOCKER_AUTH_CONFIG."""
     assert parse_json(b' {"a": null}\n{') == {"a": None}
