@@ -31,7 +31,9 @@ try:
 except (requests.exceptions.Timeout, TimeoutError):
     print("unresponsive")
 except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-    print("unresponsive" if "timed out" in str(error).lower() else "unreachable")
+    # from_env wraps the answer to its first request.
+    status = getattr(error, "status_code", None) or getattr(error.__cause__, "status_code", None)
+    print("unresponsive" if "timed out" in str(error).lower() else f"unreachable {status or ''}")
 """
 
 
@@ -69,33 +71,40 @@ class DockerEngine:
         endpoint = self._found or await self.endpoint()
         socket, user = endpoint.address.removeprefix(_UNIX), paths.user_name()
         try:
-            state = await self._state(endpoint)
+            state, status = await self._state(endpoint)
         except PermissionError:
             return EngineAnswer(Engine.UNREACHABLE, endpoint.address, user, await _group_of(socket))
-        return EngineAnswer(state, endpoint.address, user, hint=endpoint.hint)
+        return EngineAnswer(state, endpoint.address, user, hint=endpoint.hint, status=status)
 
-    async def _state(self, endpoint: Endpoint) -> Engine:
-        """Return whether the engine answers. Does not start the SDK if the socket refuses connections.
+    async def _state(self, endpoint: Endpoint) -> tuple[Engine, int | None]:
+        """Return whether the engine answers, and the status if it answers with an error.
 
-        Raises PermissionError if this user may not open the socket.
+        Does not start the SDK if the socket refuses connections. Raises PermissionError if this user may not open it.
         """
         if not endpoint.env:
-            return Engine.UNREACHABLE
+            return Engine.UNREACHABLE, None
         if endpoint.address.startswith(_UNIX) and not await _accepts(endpoint.address.removeprefix(_UNIX)):
-            return Engine.UNREACHABLE
+            return Engine.UNREACHABLE, None
         if endpoint.address.startswith("ssh:"):
-            return Engine.UNKNOWN  # the SDK would need another package, and ssh may prompt
+            return Engine.UNKNOWN, None  # the SDK would need another package, and ssh may prompt
         try:
             # -I: neither the working directory nor PYTHON* variables may replace the SDK with other code.
             child = [sys.executable, "-I", "-c", _CHILD, str(self._timeout_s)]
             env = {**self._env, **endpoint.env}
             finished = await run(child, env=env, timeout=2 * self._timeout_s + _START_S)
         except ProcessTimeout:
-            return Engine.UNRESPONSIVE
+            return Engine.UNRESPONSIVE, None
         except OSError:
-            return Engine.UNKNOWN
-        output = finished.stdout.decode(errors="replace").split(maxsplit=1)
-        return Engine(output[0]) if output and output[0] in Engine.__members__.values() else Engine.UNKNOWN
+            return Engine.UNKNOWN, None
+        return _result(finished.stdout.decode(errors="replace").split())
+
+
+def _result(words: list[str]) -> tuple[Engine, int | None]:
+    """Parse what the child printed: the state, then the version or the status."""
+    if not words or words[0] not in Engine.__members__.values():
+        return Engine.UNKNOWN, None
+    failed = words[0] == Engine.UNREACHABLE and len(words) > 1 and words[1].isdecimal()
+    return Engine(words[0]), int(words[1]) if failed else None
 
 
 async def _group_of(socket: str) -> str:

@@ -62,7 +62,7 @@ def parse_json(data: bytes, *, alone: bool = False) -> Any:
     try:
         value, end = decoder.raw_decode(text, start) if text[start:] else (None, start)
     except json.JSONDecodeError as error:
-        fault = _encoding_fault(data) or _fault_at(text, error)
+        fault = _encoding_fault(data) or _conflict(text) or _fault_at(text, error)
         raise JsonError(fault or f"{error.msg.lower()} at line {error.lineno} column {error.colno}") from None
     except RecursionError:
         raise JsonError("it is nested too deeply") from None
@@ -78,11 +78,14 @@ def _encoding_fault(data: bytes) -> str | None:
     return "it begins with NUL bytes, as after a power failure" if data.startswith(b"\0") else None
 
 
+def _conflict(text: str) -> str | None:
+    found = _CONFLICT.search(text)
+    line = text.count(_LINE_END, 0, found.start()) + 1 if found else 0
+    return f"it holds the markers of a merge conflict at line {line}" if found else None
+
+
 def _fault_at(text: str, error: json.JSONDecodeError) -> str | None:
     """Return what people write that is not JSON, at the place where the parser stopped."""
-    conflict = _CONFLICT.search(text)
-    if conflict:
-        return f"it holds the markers of a merge conflict at line {text.count(_LINE_END, 0, conflict.start()) + 1}"
     before, after = text[: error.pos].rstrip(_SPACE), text[error.pos :].lstrip(_SPACE)
     if after.startswith(_COMMENTS):
         return f"it holds a comment at line {error.lineno}, and JSON has none"
