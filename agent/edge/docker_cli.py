@@ -115,7 +115,8 @@ class DockerCli:
                 before_stdin=lambda: self._verifier.confirm(verified),
             )
             saved = await _CALLS.call(place, lambda: _saved(directory, registry), timeout=_RUNTIME_S)
-            return CliResult(finished.returncode, finished.stderr, saved)
+            cli = "podman" if verified.flavor is Flavor.PODMAN else "docker"
+            return CliResult(finished.returncode, finished.stderr, saved, cli)
         finally:
             # Not in a thread: it must happen even if this task is cancelled, and it is only one small file.
             private.remove()

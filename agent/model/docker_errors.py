@@ -25,6 +25,8 @@ _UNSAVED: Final = re.compile(
     re.IGNORECASE,
 )
 _UNREADABLE: Final = re.compile(r"\bopen (/\S+): permission denied")
+_PODMAN: Final = "podman"
+_PODMANS_FILE: Final = re.compile(r'"(/[^"]+\.(?:json|conf))"')
 _RUNTIME: Final = re.compile(r"(/\S+?)/logins-")
 _LONGEST_WAIT: Final = timedelta(hours=12)
 _MINUTE_S: Final = 60
@@ -32,13 +34,16 @@ _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
 _BAD_REQUEST: Final = range(400, 500)
 
 
-def explain(output: CliOutput, probe: ProbeResult | None, hostname: str, secret: str, *, issuer: str = "") -> Problem:
+def explain(
+    output: CliOutput, probe: ProbeResult | None, hostname: str, secret: str, *, issuer: str = "", cli: str = "docker"
+) -> Problem:
     """Return the problem behind a failed login. The agent's own probe decides if the CLI's output is vague.
 
     `issuer` is the cloud that has just issued the password for the secret, such as AWS. Empty for any other password.
+    `cli` is the program that printed the output: docker or podman.
     """
     if output.local:
-        return cli_failed(hostname, output.text)
+        return cli_failed(hostname, output.text, cli)
     skew = clock_skew(probe, hostname)
     probe = probe or NO_ANSWER
     status = _status(output, probe)
@@ -55,7 +60,7 @@ def explain(output: CliOutput, probe: ProbeResult | None, hostname: str, secret:
     elif output.fault is not None:
         problem = _of_fault(output.fault, hostname, output.text)
     else:
-        problem = cli_failed(hostname, output.text)
+        problem = cli_failed(hostname, output.text, cli)
     return skew if skew is not None and isinstance(problem, problems.RegistryTls | problems.LoginForbidden) else problem
 
 
@@ -73,7 +78,7 @@ def clock_distance(off: timedelta, whose: str) -> str:
     return f"this machine's clock is {amount} {'ahead of' if off > timedelta() else 'behind'} {whose}"
 
 
-def cli_failed(hostname: str, text: str) -> Problem:
+def cli_failed(hostname: str, text: str, cli: str = "docker") -> Problem:
     """Return the problem for a failure of the CLI itself, not of the registry."""
     unsaved = _UNSAVED.match(text)
     if unsaved is not None:
@@ -83,12 +88,25 @@ def cli_failed(hostname: str, text: str) -> Problem:
         where = f"the agent's runtime directory {runtime}" if runtime else "the agent's runtime directory"
         return ConfigUnwritable(
             hostname,
-            f"docker login to {hostname} could not save its result in {where}: {unsaved[1].lower()}",
-            hint=hints.runtime_hint(unsaved[1], runtime, writer="docker"),
+            f"{cli} login to {hostname} could not save its result in {where}: {unsaved[1].lower()}",
+            hint=hints.runtime_hint(unsaved[1], runtime, writer=cli),
         )
     unreadable = _UNREADABLE.search(text)
-    hint = f"let the agent's user read {shown(unreadable[1])}" if unreadable else None
-    return DockerCliFailed(hostname, f"docker login to {hostname} failed: {text or 'it printed nothing'}", hint=hint)
+    hint: str | None = None
+    if unreadable:
+        hint = f"let the agent's user read {shown(unreadable[1])}"
+    elif cli == _PODMAN:
+        hint = _podman_hint(hostname, text)
+    return DockerCliFailed(hostname, f"{cli} login to {hostname} failed: {text or 'it printed nothing'}", hint=hint)
+
+
+def _podman_hint(hostname: str, text: str) -> str:
+    """Return what to do if podman cannot read a file of its own, or fails in another way."""
+    named = _PODMANS_FILE.search(text)
+    if named and not _RUNTIME.match(named[1]):
+        return f"fix {shown(named[1])} or move it away; podman reads it at each login"
+    run = command("podman login --get-login", hostname)
+    return f"fix what podman reports; run {run} to see it again" if run else "fix what podman reports"
 
 
 def not_a_registry(hostname: str, probe: ProbeResult) -> Problem:

@@ -27,11 +27,15 @@ _WORDS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class CliResult:
-    """How `docker login` ended: its exit code (negative: the signal that killed it), its output, what it saved."""
+    """How `docker login` ended: its exit code (negative: the signal that killed it), its output, what it saved.
+
+    `cli` is the program behind it: docker, or podman under either name.
+    """
 
     returncode: int
     stderr: bytes
     entry: Mapping[str, Any] | None = None
+    cli: str = "docker"
 
 
 class Fault(StrEnum):

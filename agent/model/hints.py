@@ -126,9 +126,9 @@ def sudo_advice(user: str, directory: object | None) -> str:
 
 
 def runtime_hint(reason: str, directory: str | None, *, writer: str) -> str:
-    """Return the hint for a runtime directory, if it is known, to which `writer` cannot write: "docker" or "the agent".
+    """Return the hint for a runtime directory, if it is known, to which `writer` cannot write.
 
-    `reason` is the system's text for the error.
+    It is "docker", "podman" or "the agent". `reason` is the system's text for the error.
     """
     where, cause = shown(directory) if directory else "the agent's runtime directory", reason.lower()
     if "no space" in cause or "quota" in cause:

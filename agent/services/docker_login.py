@@ -160,21 +160,21 @@ class DockerLogin:
         hostname = login.registry.hostname
         code, stderr = result.returncode, result.stderr
         if code < 0:
-            return cli_failed(hostname, f"it was killed by signal {-code}")
+            return cli_failed(hostname, f"it was killed by signal {-code}", result.cli)
         if code == 0:
-            return cli_failed(hostname, "it saved nothing that can be read")
+            return cli_failed(hostname, "it saved nothing that can be read", result.cli)
         output = read_stderr(stderr)
         # The cause is read from the original text, because a password may be a word such as `unauthorized`.
         shown = replace(output, text=self._scrub(output.text))
         if code not in _FAILED or not output.text:
-            return cli_failed(hostname, f"exit code {code}, {shown.text or 'and it printed nothing'}")
+            return cli_failed(hostname, f"exit code {code}, {shown.text or 'and it printed nothing'}", result.cli)
         hidden = not through_engine and _hides_tls_answer(output, probe, login.registry)
         if hidden or (output.status is not None and not _may_be_the_password(output.status, login.kind)):
             # The CLI shows neither the body nor Retry-After, so send the login ourselves.
             probe = await self._probe(login.registry, credential, min(self._timeout_s(), _PROBE_S))
         if hidden:
             shown = replace(shown, status=None, fault=output.fault or Fault.UNREACHABLE)
-        problem = explain(shown, probe, hostname, login.secret_label, issuer=login.issuer)
+        problem = explain(shown, probe, hostname, login.secret_label, issuer=login.issuer, cli=result.cli)
         pasted = hints.pasted_login(credential.username, credential.password.reveal())
         rejected = isinstance(problem, LoginRejected) and pasted is not None
         return LoginRejected(hostname, problem.message, hint=pasted) if rejected else problem

@@ -120,6 +120,33 @@ LOCAL = {
 }
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (
+            'Error: get credentials: 1 error occurred: * reading JSON file "/home/ada/.config/containers/auth.json": x',
+            "fix /home/ada/.config/containers/auth.json or move it away",
+        ),
+        (
+            'Error: get credentials: loading registries configuration "/etc/containers/registries.conf": toml: line 1',
+            "fix /etc/containers/registries.conf or move it away",
+        ),
+        (
+            "Error: get credentials: 1 error occurred: * error getting credentials - err: exec: not found, out: ``",
+            f"run `podman login --get-login {HOST}`",
+        ),
+    ],
+    ids=["auth.json", "registries.conf", "helper"],
+)
+def test_a_fault_of_podmans_own_files_is_podmans(text: str, hint: str) -> None:
+    """Where podman logs in, there may be no docker to run or to reinstall."""
+    problem = explain(read_stderr(text.encode()), ProbeResult(EPOCH, status=401), HOST, "team", cli="podman")
+    assert problem.code == "docker_cli_failed"
+    assert problem.message.startswith(f"podman login to {HOST} failed: get credentials: ")
+    assert hint in problem.hint
+    assert "docker" not in problem.hint
+
+
 @pytest.mark.parametrize("probe", [None, ProbeResult(EPOCH, status=403), ProbeResult(EPOCH, status=401)])
 @pytest.mark.parametrize(("text", "expected"), LOCAL.items())
 def test_an_error_of_this_machine_is_never_the_registrys(
