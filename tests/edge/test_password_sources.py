@@ -196,7 +196,7 @@ async def test_a_program_that_is_missing_is_named_with_the_fix(tmp_path: Path) -
     missing = await failure(PasswordField.COMMAND, tmp_path / "nowhere")
     assert "cannot be run: no such file" in missing.message
     bare = await failure(PasswordField.COMMAND, "no-such-program", SECRET)
-    assert "not found on path" in bare.message
+    assert "not found on PATH" in bare.message
     assert "absolute path" in bare.hint
     helper = await failure(PasswordField.HELPER, "no-such-helper")
     assert "docker-credential-no-such-helper" in helper.hint

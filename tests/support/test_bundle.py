@@ -292,7 +292,7 @@ async def test_ends_within_a_minute_on_a_machine_where_everything_hangs(machine:
     assert re.search(r"status\.json +(the agent did not answer|it was not ready)", manifest)
     assert re.search(r"journal\.jsonl +journalctl did not end", manifest)
     assert json.loads(files["versions.json"])["docker"] == "docker did not finish within 8 s"
-    assert json.loads(files["docker-config.json"])["files"][0]["fault"] == "it is not a regular file"
+    assert json.loads(files["docker-config.json"])["files"][0]["fault"] == "it is a pipe, not a regular file"
 
 
 async def test_bounds_the_size_of_every_part(machine: Machine, tmp_path: Path) -> None:
