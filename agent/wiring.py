@@ -159,7 +159,7 @@ class Components:
                 environ, unit=bootstrap.systemd.unit, learned=self._learned, scrub=bootstrap.scrubber.scrub
             ),
             self.state_file,
-            has_ended=lambda end: time.now().is_over(end),
+            has_ended=lambda end: time.now().proves(end),
             choice=HelperChoice(
                 bootstrap.settings,
                 lambda: is_installed(environ),

@@ -30,9 +30,9 @@ class Now(NamedTuple):
         """Seconds until a deadline, on both clocks."""
         return deadline.left(self.wall, self.monotonic)
 
-    def proves(self, moment: datetime) -> bool:
-        """Whether `moment` is certainly over, whatever the wall clock shows."""
-        return self.proven is not None and self.proven >= moment
+    def proves(self, moment: datetime | None) -> bool:
+        """Whether `moment` is certainly over, whatever the wall clock shows. None never is."""
+        return moment is not None and self.proven is not None and self.proven >= moment
 
     def is_over(self, moment: datetime | None) -> bool:
         """Whether a login with this end has ended, as far as known. None never ends."""

@@ -51,7 +51,7 @@ class CredentialStore:
         choice: StoreChoice,
         served: ServedLogins,
     ) -> None:
-        """`has_ended` returns whether a token with this end is over."""
+        """`has_ended` returns whether a token with this end is certainly over."""
         self.choice: Final = choice
         self._served: Final = served
         self._config: Final = config

@@ -17,7 +17,7 @@ _REMEMBERED: Final = 8
 class LoginHashes:
     """The hashes of the agent's own logins, and of the logins that came with the image.
 
-    `has_ended` returns whether a token with this end is over.
+    `has_ended` returns whether a token with this end is certainly over.
     """
 
     def __init__(self, state_file: StateFile, has_ended: Callable[[datetime | None], bool]) -> None:

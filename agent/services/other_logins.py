@@ -48,7 +48,7 @@ class _Verdict(NamedTuple):
 class OtherLogins:
     """Asks each registry only about a new login. `check` is None where no registry can be asked.
 
-    `has_ended` returns whether a token with this end is over.
+    `has_ended` returns whether a token with this end is certainly over.
     """
 
     def __init__(self, clock: Clock, check: CheckLogin | None, has_ended: Callable[[datetime | None], bool]) -> None:

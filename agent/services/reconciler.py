@@ -62,7 +62,7 @@ class ConfigReconciler:
         self._log: Final = log
         self._watcher: Final = watcher
         self._overrides: Final = overrides or Overrides(None)
-        self._others: Final = OtherLogins(clock, check_login, lambda end: time.now().is_over(end))
+        self._others: Final = OtherLogins(clock, check_login, lambda end: time.now().proves(end))
         self._on_lost: Final = on_lost
         self._logins: Final[dict[str, ManagedLogin]] = {}
         self._earlier: Final = EarlierLogins(clock)
@@ -224,7 +224,7 @@ class ConfigReconciler:
         for hostname in self._earlier.due(files):
             self._on_lost(hostname)
         for login in [*self._logins.values()]:
-            other_ended = self._time.now().is_over(login.other_ends_at)
+            other_ended = self._time.now().proves(login.other_ends_at)
             due = files != login.checked_files or now >= login.next_check or other_ended
             # A login that is being written or checked is checked again afterwards.
             if due and self._locks[login.hostname].locked():

@@ -117,7 +117,7 @@ class AgentInside:
             config,
             NoHelpers(),
             state_file,
-            has_ended=lambda end: time.now().is_over(end),
+            has_ended=lambda end: time.now().proves(end),
             choice=FixedChoice(),
             served=ServedLogins(),
         )

@@ -40,6 +40,7 @@ GHCR = Registry("ghcr.io")
 OURS = Entry("me", Sensitive("s3cret"))
 NEWER = Entry("me", Sensitive("newer"))
 THEIRS = Entry("you", Sensitive("theirs"))
+HOUR_S = 3600.0
 
 
 @dataclass
@@ -101,6 +102,8 @@ class Machine:
         self.lost = 0
         self.registries: Registries | None = None
         self.cli_version: tuple[int, ...] | None = (28, 5)
+        self.server_answers = True
+        """Whether a server has confirmed the clock before the agent stores anything."""
 
     def _on_lost(self, hostname: str) -> None:
         assert hostname == "ghcr.io"
@@ -112,6 +115,7 @@ class Machine:
     def start(self, helper_deadline_s: float = 60) -> Agent:
         clock, log = FakeClock(), FakeLog()
         time = ConfirmedTime(clock)
+        time.observe(clock.now() if self.server_answers else None)
         board = Board(process(), clock.now, FakeLog())
         state_file = StateFile.loaded(self.directory / "state", self.docker)
         config = DockerConfigFile(self.docker)
@@ -119,7 +123,7 @@ class Machine:
             config,
             CredentialHelpers(self.environ, deadline_s=helper_deadline_s),
             state_file,
-            has_ended=lambda end: time.now().is_over(end),
+            has_ended=lambda end: time.now().proves(end),
             choice=self.choice,
             served=self.served,
         )
@@ -866,6 +870,23 @@ async def test_a_persons_ecr_login_that_has_ended_is_replaced_at_once(machine: M
     agent.write({"auths": {"ghcr.io": encode_entry(ecr_login(-60))}})
     assert (await agent.apply()).ours
     assert set(agent.warnings()) == {"login_restored"}
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_a_leap_of_the_clock_does_not_end_a_persons_ecr_login(machine: Machine, *, confirmed: bool) -> None:
+    """It stays while it may be valid. Only time that has really passed, or that a server confirms, ends it."""
+    theirs = ecr_login(10 * HOUR_S)
+    await machine.second_start()
+    machine.server_answers = confirmed
+    agent = machine.start()
+    agent.write({"auths": {"ghcr.io": encode_entry(theirs)}})
+    await agent.apply()
+    async with watching(agent) as until:
+        agent.clock.jump(11 * HOUR_S)
+        await until(lambda: agent.clock.monotonic() > 60)
+        assert set(agent.warnings()) == {"login_overridden"}
+    assert not (await agent.apply(NEWER)).ours
+    assert agent.auths() == {"ghcr.io": encode_entry(theirs)}
 
 
 async def test_the_agents_own_ecr_login_that_has_ended_is_replaced_without_a_notice(machine: Machine) -> None:
