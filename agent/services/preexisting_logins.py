@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
-from agent.model.docker_config import Entry, entries, is_docker_key, named_helpers, store_of
+from agent.model.docker_config import Document, Entry, entries, is_docker_key, named_helpers, store_of
 from agent.model.helper_lines import OWN_HELPER
 from agent.model.problem import ProblemError
 from agent.model.registry import Registry
@@ -26,37 +26,47 @@ class PreexistingLogins:
         self._helpers: Final = helpers
         self._hashes: Final = hashes
         self._preparing: Final = asyncio.Lock()
-        self._prepared: Final = asyncio.Event()
+        self._prepared = False
         # Helpers whose existing logins are not recorded yet, each with keys to ask for even if it does not list them.
         self._unrecorded: Final[dict[str, list[str]]] = {}
         self._recording: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
 
     async def prepare(self) -> None:
-        """Clean up once and, at the very first start, record the logins in the file.
+        """At the very first start, record the logins in the file. Clean up once.
 
-        Raises a ProblemError about the file; then the next call tries again.
+        Raises a ProblemError about the file; then the next call cleans up.
         """
         async with self._preparing:
-            if self._prepared.is_set():
+            if self._prepared:
                 return
-            await self._config.remove_leftovers()
             if self._hashes.first_start:
-                document = await self._config.read()
-                self._hashes.add_preexisting({key: (key, entry) for key, entry in entries(document).items()})
-                self._unrecorded.update(named_helpers(document))
-                self._unrecorded.pop(OWN_HELPER, None)
-            self._prepared.set()
+                await self._record_file()
+            await self._config.remove_leftovers()
+            self._prepared = True
+
+    async def _record_file(self) -> None:
+        """Record the logins in the file as it is now. If it cannot be read, none count as the image's.
+
+        There is no second look: until then, a person may have logged in.
+        """
+        document = await self._read_or_empty()
+        self._hashes.add_preexisting({key: (key, entry) for key, entry in entries(document).items()})
+        self._unrecorded.update(named_helpers(document))
+        self._unrecorded.pop(OWN_HELPER, None)
+
+    async def _read_or_empty(self) -> Document:
+        with contextlib.suppress(ProblemError):
+            return await self._config.read()
+        return {}
 
     async def note_helper_logins(self, registries: Iterable[Registry]) -> None:
         """At the very first start, also record the logins in each credential helper, for `registries` first.
 
-        Waits until `prepare` succeeds. If the configuration cannot be read at first, another caller repeats `prepare`.
-        Raises a ProblemError if it can no longer be read.
+        The configuration names the helpers. If it cannot be read now, what they hold counts as a person's.
         """
         with contextlib.suppress(ProblemError):
             await self.prepare()
-        await self._prepared.wait()
-        document = await self._config.read()
+        document = await self._read_or_empty()
         for key in (registry.docker_key for registry in registries):
             helper = store_of(document, key)
             if helper in self._unrecorded:

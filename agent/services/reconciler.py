@@ -197,8 +197,7 @@ class ConfigReconciler:
 
     async def note_preexisting(self, registries: Iterable[Registry]) -> None:
         """At the very first start, record which logins credential helpers already hold, for `registries` first."""
-        with contextlib.suppress(ProblemError):  # the first login meets the same problem, and reports it
-            await self._store.preexisting.note_helper_logins(registries)
+        await self._store.preexisting.note_helper_logins(registries)
 
     async def run(self) -> None:
         for watched in (self._config, self._podman, self._store.choice):

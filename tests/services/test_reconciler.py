@@ -250,6 +250,26 @@ async def test_logins_from_the_image_are_replaced(machine: Machine) -> None:
     assert not (await later.apply(registry=Registry("quay.io"))).ours
 
 
+async def test_a_login_made_while_the_first_start_cannot_read_the_file_is_a_persons(machine: Machine) -> None:
+    """What came with the image is recorded once, at the start. A later look could not tell a person's login from it.
+
+    This also holds for a helper that the repaired file names, and after a restart.
+    """
+    store = good_helper(machine.bin, "good")
+    machine.file.write_text('{"auths": {')
+    agent = machine.start()
+    with raises_problem(ConfigInvalid):
+        await agent.apply()
+    fill(store, "quay.io")
+    machine.write({"auths": {"ghcr.io": encode_entry(THEIRS)}, "credHelpers": {"quay.io": "good"}})
+    for start in (agent, machine.start()):
+        await start.reconciler.note_preexisting([GHCR, Registry("quay.io")])
+        assert not (await start.apply()).ours
+        assert not (await start.apply(registry=Registry("quay.io"))).ours
+        assert "login_overridden" in start.warnings()
+    assert agent.auths()["ghcr.io"] == encode_entry(THEIRS)
+
+
 async def test_an_image_login_that_appears_again_is_a_persons(machine: Machine) -> None:
     machine.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
     await machine.start().apply()
