@@ -45,6 +45,11 @@ class _Update:
     given_up: bool = False
 
 
+def _changed_by(document: Document, update: _Update) -> Document:
+    """Apply an update whose caller still waits. A file system that hung may answer long after the caller gave up."""
+    return document if update.given_up else update.change(document)
+
+
 class DockerConfigFile:
     """One user's config.json. All work on it happens in a thread, one step at a time.
 
@@ -75,9 +80,10 @@ class DockerConfigFile:
     async def update(self, change: Callable[[Document], Document]) -> Document:
         """Apply `change` to the document, write the result and return it. Write nothing if nothing changes.
 
-        `change` must be pure. It runs in the file's thread, and runs again if another program wrote the file in the
-        meantime. Changes that wait for the thread at the same time are written together, so many logins at once cost
-        only a few writes. Raises the same as `read`, and then the file is unchanged.
+        `change` must have no effects. It runs in the file's thread, right before the write, and again if another
+        program wrote the file in the meantime. It does not run once the caller has given up. Changes that wait for the
+        thread at the same time are written together, so many logins at once cost only a few writes. Raises the same as
+        `read`, and then the file is unchanged.
         """
         update = _Update(change)
         self._pending.append(update)
@@ -138,7 +144,7 @@ class DockerConfigFile:
             # If this batch fails, each of the others runs again in its own call and gets its own error.
             waiting = [self._pending.popleft() for _ in range(len(self._pending))]
             batch = [*([update] if update not in waiting else []), *(each for each in waiting if not each.given_up)]
-            document = self._update(lambda now: reduce(lambda changed, each: each.change(changed), batch, now))
+            document = self._update(lambda now: reduce(_changed_by, batch, now))
             for each in batch:
                 each.outcome = document
             return document

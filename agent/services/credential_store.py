@@ -112,8 +112,8 @@ class CredentialStore:
         """Remove the login if it is still ours, and forget it in any case. True if it was removed.
 
         With `keep_line`, Docker goes on to ask the agent, which then answers why there is no login, and the line is
-        remembered. If `is_due` is false after the store was read, which may take seconds, nothing changes. If this
-        raises a ProblemError, nothing is forgotten.
+        remembered. `is_due` is asked again at the moment of each write, for which a slow store may make this wait. Once
+        it is false, nothing changes. If this raises a ProblemError, nothing is forgotten.
         """
         key = registry.docker_key
         own = self._hashes.own(registry)
@@ -127,18 +127,21 @@ class CredentialStore:
         served, without = is_served(document, registry), without_lines(document, registry)
         helper = store_of(without, key)
         in_helper = helper is not None and ours(key, await self._helpers.get(helper, key))
-        if not is_due():
-            return False
         if helper is not None and in_helper:
-            await self._helpers.erase(helper, key)
+            in_helper = await self._helpers.erase(helper, key, lambda entry: ours(key, entry) and is_due())
         in_file = ours(key, entries(document).get(key))
         keep = keep_line and served
 
-        def change(now: Document) -> Document:
+        def changed(now: Document) -> Document:
             return remove(now if keep else without_lines(now, registry), key, ours)
 
+        # What was removed from the helper needs no marker in the file, whatever is due by now.
+        if not in_helper and not is_due():
+            return False
         if in_helper or in_file or served:
-            await self._config.update(change)
+            document = await self._config.update(lambda now: changed(now) if in_helper or is_due() else now)
+            if changed(document) is not document:
+                return False  # it was not due any more
         self._served.withdraw(registry)
         if not keep:
             self._hashes.forget(registry)
@@ -191,11 +194,16 @@ class CredentialStore:
         before = login
         may_replace = self._hashes.ownership(desired.registry, take_over)
         ended = self._hashes.is_ended_token(desired.registry, login)
-        may_store = login is None or helper not in self._computing or bool(take_over)
-        wrote = not entry.same_login(login) and may_store and (login is None or may_replace(key, login))
+
+        def is_due(found: Entry | None) -> bool:
+            may_store = helper not in self._computing or bool(take_over)
+            return found is None or (not entry.same_login(found) and may_store and may_replace(key, found))
+
+        wrote = is_due(login)
         if wrote:
             try:
-                await self._store_in_helper(desired, helper)
+                await self._hashes.record_before(desired.registry, entry, desired.expires_at)
+                wrote = await self._helpers.store(helper, key, entry, is_due)
             except ProblemError as error:
                 if isinstance(error.problem, CannotStore):
                     self._computing.add(helper)
@@ -241,7 +249,3 @@ class CredentialStore:
         )
         older = rewritten or self._hashes.known(desired.registry, login)
         return StoreResult(helper, login, ours=False, failure=failure, older=older)
-
-    async def _store_in_helper(self, desired: DesiredLogin, helper: str) -> None:
-        await self._hashes.record_before(desired.registry, desired.entry, desired.expires_at)
-        await self._helpers.store(helper, desired.registry.docker_key, desired.entry)

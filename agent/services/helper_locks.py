@@ -4,6 +4,7 @@ The agent's own helper is answered here. If the agent ran it, it would ask itsel
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Final
 
 from agent.model.docker_config import Document, Entry, find, store_of
@@ -37,10 +38,22 @@ class LockedHelpers:
         async with self._locks[name].reading():
             return await self._helpers.get(name, server)
 
-    async def store(self, name: str, server: str, entry: Entry) -> None:
-        async with self._locks[name].writing():
-            await self._helpers.store(name, server, entry)
+    async def store(self, name: str, server: str, entry: Entry, is_due: Callable[[Entry | None], bool]) -> bool:
+        """Store the login, if `is_due` is true of the one that is there then. Returns whether it was stored.
 
-    async def erase(self, name: str, server: str) -> None:
+        A slow helper can hold up a write for minutes. Meanwhile, a person may log in.
+        """
         async with self._locks[name].writing():
+            if not is_due(await self._helpers.get(name, server)):
+                return False
+            await self._helpers.store(name, server, entry)
+        return True
+
+    async def erase(self, name: str, server: str, is_due: Callable[[Entry], bool]) -> bool:
+        """Remove the login, if `is_due` is true of it then. Returns whether it was removed."""
+        async with self._locks[name].writing():
+            login = await self._helpers.get(name, server)
+            if login is None or not is_due(login):
+                return False
             await self._helpers.erase(name, server)
+        return True

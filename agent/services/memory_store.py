@@ -96,7 +96,7 @@ class MemoryStore:
             with contextlib.suppress(ProblemError):
                 login = await self._helpers.get(helper, key)
                 if login is not None and is_ours(key, login):
-                    await self._helpers.erase(helper, key)
+                    await self._helpers.erase(helper, key, lambda found: is_ours(key, found))
 
     def _ownership(self, desired: DesiredLogin, take_over: Collection[str]) -> Ownership:
         may_replace = self._hashes.ownership(desired.registry, take_over)

@@ -172,8 +172,8 @@ class ConfigReconciler:
         """Remove the login from Docker's configuration if it is still ours, and forget it. True if it was ours.
 
         If it is `still_wanted`, a Docker that asks the agent goes on to do so, and gets the reason. `is_due` is asked
-        again right before the removal, because another change may hold the store for seconds. Raises a ProblemError
-        about the registry; a later call tries again.
+        again right before each write, maybe in another thread: another change may hold the store for long. Raises a
+        ProblemError about the registry; a later call tries again.
         """
         async with self._locks[registry.hostname]:
             if not is_due():

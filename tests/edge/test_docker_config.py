@@ -215,6 +215,30 @@ async def test_waits_for_a_program_that_writes_in_place(config: DockerConfigFile
     assert logins(config.path) == {"their.example", "ghcr.io"}
 
 
+async def test_an_update_that_was_given_up_is_never_written(
+    config: DockerConfigFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file system hangs, and answers after the callers have given up. Nobody wants their changes any more."""
+    write(config.path)
+    hangs, answers = threading.Event(), threading.Event()
+
+    def read_slowly(path: Path) -> file_version.FileVersion | None:
+        version = file_version.read_version(path)
+        hangs.set()
+        answers.wait(10)
+        return version
+
+    monkeypatch.setattr(docker_config, "read_version", read_slowly)
+    callers = [asyncio.create_task(config.update(put(name))) for name in ("one.example", "two.example")]
+    await asyncio.to_thread(hangs.wait, 10)
+    for caller in callers:
+        caller.cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+    answers.set()
+    await config.update(put("ghcr.io"))
+    assert logins(config.path) == {"their.example", "ghcr.io"}
+
+
 @pytest.mark.parametrize("soon", [True, False])
 async def test_finish_waits_for_a_write_but_not_for_long(
     config: DockerConfigFile, monkeypatch: pytest.MonkeyPatch, *, soon: bool

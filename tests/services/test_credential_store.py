@@ -27,17 +27,19 @@ stores: Final = st.sampled_from([None, "general", "exact"])
 
 
 class FakeConfig:
-    """The file in memory."""
+    """The file in memory. `before_update` is called before each change."""
 
     def __init__(self) -> None:
         self.document: Document = {"auths": {}}
         self.updates = 0
+        self.before_update: Callable[[], None] = lambda: None
 
     async def read(self) -> Document:
         return self.document
 
     async def update(self, change: Callable[[Document], Document]) -> Document:
         self.updates += 1
+        self.before_update()
         self.document = change(self.document)
         return self.document
 
