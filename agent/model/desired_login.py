@@ -33,6 +33,7 @@ class StoreResult:
     one is also the agent's: an earlier login, or one that the helper changed while it stored it. `replaced_ended`: the
     call replaced a person's own ECR login that had ended. `persons_helper`: a helper for this registry alone, or one
     that cannot store, so a person has chosen where its logins come from. `works`: the registry accepts its login.
+    `unsettled`: a store failed, although Docker has our login, so the call is to be repeated.
     """
 
     stored_in: str
@@ -44,3 +45,4 @@ class StoreResult:
     replaced_ended: bool = False
     persons_helper: bool = False
     works: bool = False
+    unsettled: bool = False

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Collection
-from contextlib import suppress
 from typing import Final
 
 from agent.model.plan import excluded_hosts
@@ -39,6 +38,7 @@ class LoginCleanup:
         self._gone: Final[set[str]] = set()
         self._failed: Final[set[str]] = set()
         self._removing: Final[set[str]] = set()
+        self._lines_left: Problem | None = None
         self._removes_all = False
         self._swept_at = dependencies.clock.monotonic()
 
@@ -55,10 +55,16 @@ class LoginCleanup:
                 self.retire(parse_hostname(hostname), group)
 
     async def _forget_others(self) -> None:
-        """Docker must not ask the agent for a registry without a secret: after a restart, nothing could answer."""
-        # The next write of Docker's configuration meets the same problem, and reports it.
-        with suppress(ProblemError):
+        """Docker must not ask the agent for a registry without a secret: after a restart, nothing could answer.
+
+        If this fails, `sweep` tries again. The next write of Docker's configuration meets the same problem, and reports
+        it.
+        """
+        try:
             await self._deps.reconciler.forget_except([parse_hostname(hostname) for hostname in self._served])
+            self._lines_left = None
+        except ProblemError as error:
+            self._lines_left = error.problem
 
     def retire(self, registry: Registry, group: asyncio.TaskGroup, *, disappeared: bool = True) -> None:
         """Retire a registry's login. `disappeared` is False if its secret is still there but is not to be used.
@@ -71,13 +77,14 @@ class LoginCleanup:
         self._start_removal(registry.hostname, group)
 
     async def remove_all(self) -> bool:
-        """Remove each login that is still the agent's own. Return whether all of them are gone."""
+        """Remove each login that is still the agent's own, and all lines that name the agent. True if all are gone."""
         self._removes_all = True
         async with asyncio.TaskGroup() as group:
             for hostname in [*self._state_file.entries()]:
                 self._start_removal(hostname, group)
         await self._forget_others()
-        return not self._failed
+        self._deps.board.report("remove:lines", [self._lines_left] if self._lines_left else [])
+        return not self._failed and self._lines_left is None
 
     def _reason(self, hostname: str) -> str | None:
         """Why a login is to be removed now, as the event that the log then gets. None if it stays."""
@@ -131,6 +138,8 @@ class LoginCleanup:
 
     def _sweep(self, group: asyncio.TaskGroup) -> None:
         self._swept_at = self._deps.clock.monotonic()
+        if self._lines_left is not None:
+            group.create_task(self._forget_others(), name="remove:lines")
         # Without a reason any more, a failed removal only clears its warning.
         for hostname in {*self._state_file.entries(), *self._failed}:
             if hostname in self._failed or self._reason(hostname) is not None:

@@ -85,20 +85,33 @@ class CredentialStore:
         # The configuration may change between the read and the write; then the store is determined again.
         while True:
             document = await self._config.read()
-            if wanted and await self.memory.may_store(desired, document, take_over):
-                result = await self.memory.store(desired, document, take_over)
-            else:
-                result = await self._store_outside(desired, document, take_over)
+            try:
+                if wanted and await self.memory.may_store(desired, document, take_over):
+                    result = await self.memory.store(desired, document, take_over)
+                else:
+                    result = await self._store_outside(desired, document, take_over)
+            except ProblemError as error:
+                if not await self._asks_agent(document, desired.registry):
+                    raise
+                # The login cannot be moved, so its line stays, and Docker gets it from here.
+                result = StoreResult(MEMORY, desired.entry, ours=True, failure=error.problem, unsettled=True)
             if result is not None:
                 return replace(result, wrote=result.wrote or is_new) if result.stored_in == MEMORY else result
 
     async def finds(self, registry: Registry, *, file_is_next: bool) -> bool:
         """Whether Docker finds any login. `file_is_next`: if a helper fails, Docker uses the login in the file."""
         with contextlib.suppress(ProblemError):
+            document = await self._config.read()
+            if is_served(document, registry) and not await self._asks_agent(document, registry):
+                return False
             return await self.in_use(registry) is not None
         with contextlib.suppress(ProblemError):
             return file_is_next and find(await self._config.read(), registry.docker_key) is not None
         return False  # Docker cannot use the file either
+
+    async def _asks_agent(self, document: Document, registry: Registry) -> bool:
+        """Whether Docker gets the login from the agent: there is a line, and the program that it names can be run."""
+        return is_served(document, registry) and await self.choice.possible()
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
         """The login that Docker finds, and whether the agent stored it. None if there is none.
@@ -130,7 +143,7 @@ class CredentialStore:
         if helper is not None and in_helper:
             in_helper = await self._helpers.erase(helper, key, lambda entry: ours(key, entry) and is_due())
         in_file = ours(key, entries(document).get(key))
-        keep = keep_line and served
+        keep = keep_line and served and await self.choice.wanted()
 
         def changed(now: Document) -> Document:
             return remove(now if keep else without_lines(now, registry), key, ours)

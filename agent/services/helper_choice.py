@@ -45,6 +45,10 @@ class HelperChoice:
         self._report(problem)
         return problem is None
 
+    async def possible(self) -> bool:
+        """Whether Docker could ask the agent now, whatever `docker.store` is."""
+        return await self._obstacle() is None
+
     async def _obstacle(self) -> Problem | None:
         instead = "logins are kept in Docker's own store"
         if not self._is_listening():

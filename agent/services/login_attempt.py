@@ -108,7 +108,7 @@ class LoginAttempts:
             login.registry, result.entry, expires_at=credential.expires_at, take_over=action.take_over
         )
         for problem in applied.problems:
-            if problem.severity is Severity.ERROR:
+            if problem.severity is Severity.ERROR and not applied.ours:
                 raise ProblemError(problem)
         self._credential, self._refused = credential, None
         return Succeeded(

@@ -77,7 +77,8 @@ class ManagedLogin:
 
     def take(self, stored: StoreResult, overrides: Iterable[Problem]) -> None:
         """Take over what has become of the login in the store."""
-        self.stored_in, self.ours, self.failed, self.wrote = stored.stored_in, stored.ours, False, stored.wrote
+        self.stored_in, self.ours, self.wrote = stored.stored_in, stored.ours, stored.wrote
+        self.failed = stored.unsettled
         failures = [stored.failure.about(self.hostname)] if stored.failure else []
         self.findings = (*failures, *overrides)
 

@@ -35,19 +35,22 @@ class MemoryStore:
         self._hashes: Final = hashes
         self._served: Final = served
         self._preexisting: Final = preexisting
+        # Keys whose line overrides a store that could not be read, so it may hold a person's login.
+        self._unread: Final[set[str]] = set()
 
     async def may_store(self, desired: DesiredLogin, document: Document, take_over: Collection[str]) -> bool:
         """Whether no login or line of a person would be overridden if Docker asked the agent."""
         registry, key = desired.registry, desired.registry.docker_key
-        if is_served(document, registry):
+        if is_served(document, registry) and key not in self._unread:
             return True
         if has_other_line(document, registry):
             return False
-        helper = store_of(document, key)
+        without = without_lines(document, registry)
+        helper = store_of(without, key)
         if helper is not None:
             await self._preexisting.record(helper)
         try:
-            found = await self._helpers.find(document, key)
+            found = await self._helpers.find(without, key)
         except ProblemError:
             return True  # the helper for all registries fails, as VS Code's does when its window is closed
         return found is None or self._ownership(desired, take_over)(*found)
@@ -66,10 +69,17 @@ class MemoryStore:
                 return None
             before = find(document, registry.docker_key) if not is_served(document, registry) else None
             ended = before is not None and self._hashes.is_ended_token(registry, before[1])
+        wrote = after is not document
+        if wrote or registry.docker_key in self._unread:
             await self._erase_former(document, registry, is_ours)
         await self._hashes.record_after(registry, desired.entry, desired.expires_at)
-        wrote = after is not document
-        return StoreResult(MEMORY, desired.entry, ours=True, wrote=wrote, replaced_ended=ended)
+        unsettled = registry.docker_key in self._unread
+        return StoreResult(MEMORY, desired.entry, ours=True, wrote=wrote, replaced_ended=ended, unsettled=unsettled)
+
+    async def asked_for(self) -> list[DesiredLogin]:
+        """The logins for which Docker asks the agent. Raises a ProblemError about the file."""
+        document = await self._config.read()
+        return [login for login in self._served.logins() if is_served(document, login.registry)]
 
     async def release(self, registry: Registry) -> None:
         """Let Docker look in its own store again. A login that is stored there stays.
@@ -80,23 +90,29 @@ class MemoryStore:
         self._served.withdraw(registry)
 
     async def release_except(self, registries: Collection[Registry]) -> None:
-        """Remove the lines of all other registries, as far as no login is served for them.
-
-        Raises a ProblemError if they are still there.
-        """
-        kept = self._served.keys() | {key for registry in registries for key in keys_of(registry)}
+        """Remove the lines of all other registries. Raises a ProblemError if they are still there."""
+        kept = frozenset(key for registry in registries for key in keys_of(registry))
         await self._config.update(lambda now: without_lines_except(now, kept))
 
+    async def release_unserved(self, registries: Collection[Registry]) -> None:
+        """Do the same, but keep those for which a login is served."""
+        await self.release_except([*registries, *(login.registry for login in self._served.logins())])
+
     async def _erase_former(self, document: Document, registry: Registry, is_ours: Ownership) -> None:
-        """Remove the agent's login from the helper that Docker has used until now."""
+        """Remove the agent's login from the helper that Docker has used until now. It may be broken, or gone."""
         key = registry.docker_key
         helper = store_of(without_lines(document, registry), key)
-        if helper is not None:
-            # It may be broken, or gone. Docker does not ask it any more.
+        self._unread.discard(key)
+        if helper is None:
+            return
+        try:
+            login = await self._helpers.get(helper, key)
+        except ProblemError:
+            self._unread.add(key)
+            return
+        if login is not None and is_ours(key, login):
             with contextlib.suppress(ProblemError):
-                login = await self._helpers.get(helper, key)
-                if login is not None and is_ours(key, login):
-                    await self._helpers.erase(helper, key, lambda found: is_ours(key, found))
+                await self._helpers.erase(helper, key, lambda found: is_ours(key, found))
 
     def _ownership(self, desired: DesiredLogin, take_over: Collection[str]) -> Ownership:
         may_replace = self._hashes.ownership(desired.registry, take_over)

@@ -175,6 +175,9 @@ class StoreChoice(Protocol):
     """Whether Docker is to ask the agent for logins, instead of its own store. `signature_now` blocks."""
 
     async def wanted(self) -> bool: ...
+    async def possible(self) -> bool:
+        """Whether Docker could ask the agent, whatever is wanted."""
+
     def signature_now(self) -> Hashable: ...
 
 

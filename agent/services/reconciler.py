@@ -16,6 +16,7 @@ from agent.model.registry import Registry
 from agent.model.stored_state import AppliedLogin
 from agent.services.credential_store import CredentialStore
 from agent.services.earlier_logins import EarlierLogins
+from agent.services.leftover_lines import LeftoverLines
 from agent.services.managed_login import ManagedLogin, about, next_check_s
 from agent.services.other_logins import CheckLogin, OtherLogins
 from agent.services.overrides import Overrides
@@ -48,10 +49,10 @@ class ConfigReconciler:
         check_login: CheckLogin | None = None,
         on_lost: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`overrides` finds what Docker uses before its stores.
+        """`overrides` finds what Docker uses before its stores. `check_login` asks a registry about such a login.
 
-        `check_login` asks a registry about a login that Docker uses instead. `on_lost` gets the host
-        name if Docker's next pull no longer works with the login that it uses, and if it does again.
+        `on_lost` gets the host name if Docker's next pull no longer works with the login that it uses, and if it does
+        again.
         """
         self._config: Final = config
         self._store: Final = store
@@ -69,6 +70,7 @@ class ConfigReconciler:
         self._changed: Final = asyncio.Event()
         self._locks: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
         self._replaceable: Final[dict[str, asyncio.Task[frozenset[str]]]] = {}
+        self._lines: Final = LeftoverLines(store, self._logins, self._locks, board=board, clock=clock, time=time)
 
     def note_replaceable(self, registry: Registry) -> None:
         """Note which logins are stored now. `apply` with `take_over` may replace these, and none that is made later."""
@@ -164,7 +166,7 @@ class ConfigReconciler:
 
     async def forget_except(self, registries: Collection[Registry]) -> None:
         """Let Docker stop asking the agent for all other registries, if the agent has no login for them."""
-        await self._store.memory.release_except(registries)
+        await self._store.memory.release_unserved(registries)
 
     async def remove(
         self, registry: Registry, is_due: Callable[[], bool] = lambda: True, *, still_wanted: bool = False
@@ -172,8 +174,7 @@ class ConfigReconciler:
         """Remove the login from Docker's configuration if it is still ours, and forget it. True if it was ours.
 
         If it is `still_wanted`, a Docker that asks the agent goes on to do so, and gets the reason. `is_due` is asked
-        again right before each write, maybe in another thread: another change may hold the store for long. Raises a
-        ProblemError about the registry; a later call tries again.
+        again right before each write, maybe in another thread. Raises a ProblemError about the registry.
         """
         async with self._locks[registry.hostname]:
             if not is_due():
@@ -211,7 +212,8 @@ class ConfigReconciler:
                     checked = True
                 await self._clock.wait(asyncio.Event(), min(_PAUSE_S * len(self._logins), _POLL_S))
                 # A login that is not idle needs its next check by time, even if no file changes.
-                if checked and not self._earlier and all(login.idle for login in self._logins.values()):
+                pending = self._earlier or self._lines.pending
+                if checked and not pending and all(login.idle for login in self._logins.values()):
                     await self._changed.wait()
                 else:
                     await self._clock.wait(self._changed, _POLL_S)
@@ -220,6 +222,7 @@ class ConfigReconciler:
     async def _start_checks(self, checks: asyncio.TaskGroup) -> None:
         """Start a check of each login whose files changed. A helper that hangs delays only its own logins."""
         files, now = (await self._store.signature(), await self._podman.signature()), self._clock.monotonic()
+        self._lines.start(files, checks)
         for hostname in self._earlier.due(files):
             self._on_lost(hostname)
         for login in [*self._logins.values()]:

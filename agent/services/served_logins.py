@@ -38,9 +38,6 @@ class ServedLogins:
         login = self._logins.get(key)
         return login.entry if login is not None else None
 
-    def keys(self) -> frozenset[str]:
-        return frozenset(self._logins)
-
     def logins(self) -> Iterable[DesiredLogin]:
         """Return each login once."""
         return {login.registry.hostname: login for login in self._logins.values()}.values()

@@ -101,3 +101,12 @@ def test_what_cannot_be_removed_is_reported(home: Home) -> None:
     assert done.returncode == NOT_ALL
     assert "config_invalid" in done.stdout
     assert (home.docker / "config.json").read_text() == "{broken"
+
+
+def test_a_line_that_cannot_be_removed_is_reported(home: Home) -> None:
+    """Also if the state directory lists no login, so that only the line could be left."""
+    (home.docker / "config.json").write_text('{"credHelpers": {"ours.example": "registry-agent"}, }')
+    (home.docker.parent / "state/state.json").unlink()
+    done = home.logout()
+    assert done.returncode == NOT_ALL
+    assert "config_invalid" in done.stdout

@@ -11,12 +11,15 @@ import pytest
 
 from agent.model.docker_config import Entry, encode_entry
 from agent.model.helper_lines import OWN_HELPER
+from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
+from agent.model.status import Phase
 from agent.model.stored_state import AppliedLogin
 from agent.services.served_logins import ServedLogins
 from tests.edge.helper_script import good_helper, kept, script
 from tests.fakes import EPOCH
+from tests.problems import raises_problem
 from tests.services.test_reconciler import GHCR, NEWER, OURS, THEIRS, Agent, Machine, fill, holds, watching
 
 HUB = parse_hostname("docker.io")
@@ -240,6 +243,88 @@ async def test_lines_of_registries_without_a_secret_are_removed(machine: Machine
     await agent.reconciler.forget(GHCR)
     await agent.reconciler.forget_except([Registry("soon.example")])
     assert helpers(agent) == {**LINE, "soon.example": OWN_HELPER, "x.example": "theirs"}
+
+
+@pytest.mark.parametrize("reason", ["the registry refuses its secret", "its secret is gone", "the line is older"])
+async def test_no_line_is_left_when_docker_uses_its_own_store(machine: Machine, reason: str) -> None:
+    """Also for registries without a managed login, whether `docker.store` changes now or changed before the start.
+
+    A login that still works is moved, although its secret is gone.
+    """
+    moved = reason == "its secret is gone"
+    agent = machine.start()
+    if moved:
+        await agent.apply()
+        await agent.reconciler.forget(GHCR)
+    elif reason == "the registry refuses its secret":
+        agent.write({"credHelpers": LINE})
+    else:
+        machine.choice.memory = False
+        agent.write({"credHelpers": {**LINE, "other.example": OWN_HELPER}})
+    agent.board.set_phase(Phase.RUNNING)
+    await switch(machine, agent, memory=False, until=lambda: helpers(agent) == {})
+    assert agent.document().get("auths", {}) == ({"ghcr.io": encode_entry(OURS)} if moved else {})
+
+
+async def test_lines_stay_until_the_first_attempts_are_over(machine: Machine) -> None:
+    """Docker asks for the login meanwhile, and gets it as soon as there is one."""
+    machine.choice.memory = False
+    machine.write({"credHelpers": LINE})
+    agent = machine.start()
+    async with watching(agent) as wait:
+        await wait(lambda: agent.clock.monotonic() > 60)
+        assert helpers(agent) == LINE
+        agent.board.set_phase(Phase.RUNNING)
+        await wait(lambda: helpers(agent) == {})
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_login_that_cannot_be_moved_is_still_served(machine: Machine, *, restarted: bool) -> None:
+    """Docker's own store is broken. Its line stays, so Docker gets the login from the agent, and the status says so."""
+    machine.write({"credsStore": "gone"})
+    agent = machine.start()
+    await agent.apply()
+    if restarted:
+        machine.served = ServedLogins()
+        agent = machine.start()
+    agent.board.set_phase(Phase.RUNNING)
+    machine.choice.memory = False
+    outcome = await agent.apply()
+    assert (outcome.stored_in, outcome.ours, agent.reconciler.lost(GHCR)) == ("memory", True, None)
+    assert "docker-credential-gone is not on the agent's PATH" in agent.warnings()["credential_store_failed"]
+    store = good_helper(machine.bin, "gone")
+    async with watching(agent) as wait:
+        await wait(lambda: helpers(agent) == {})
+        assert kept(store)["ghcr.io"]["Secret"] == "s3cret"
+        await wait(lambda: not agent.warnings())
+
+
+async def test_without_the_program_a_line_gives_docker_no_login(machine: Machine) -> None:
+    """The store is broken, too: the agent must not report a login that Docker cannot get."""
+    machine.write({"credsStore": "gone"})
+    agent = machine.start()
+    await agent.apply()
+    machine.choice.memory = machine.choice.installed = False
+    with raises_problem(CredentialStoreFailed):
+        await agent.apply(NEWER)
+    assert agent.reconciler.lost(GHCR) is not None
+
+
+async def test_a_persons_login_in_a_store_that_failed_is_used_again(machine: Machine) -> None:
+    """Until the store can be read, the agent's login works instead. It does not override a person's login for good."""
+    store = good_helper(machine.bin, "good")
+    program, away = machine.bin / "docker-credential-good", machine.bin / "away"
+    agent = await machine.second_start()
+    agent.write({"credsStore": "good"})
+    fill(store, "ghcr.io")
+    program.rename(away)
+    assert (await agent.apply()).stored_in == "memory"
+    assert helpers(agent)["ghcr.io"] == OWN_HELPER
+    away.rename(program)
+    async with watching(agent) as wait:
+        await wait(lambda: "login_overridden" in agent.warnings())
+    assert "ghcr.io" not in helpers(agent)
+    assert kept(store)["ghcr.io"]["Secret"] == "theirs"
 
 
 async def test_an_identity_token_is_kept_as_one(machine: Machine) -> None:
