@@ -122,6 +122,7 @@ class FakeReconciler:
         self.refused: Entry | None = None
         self.excluded: list[str] = []
         self.kept_lines: list[str] | None = None
+        self.applied = AppliedLogin("config.json", (), ours=True)
         self.lost_logins: dict[str, Problem] = {}
         self.unread: set[str] = set()
         self.writing: dict[str, asyncio.Event] = {}
@@ -138,7 +139,7 @@ class FakeReconciler:
         self.stored[registry.hostname] = entry.secret.reveal()
         self.used = (entry, True)
         self.taken_over.append(take_over)
-        return AppliedLogin("config.json", (), ours=True)
+        return self.applied
 
     def note_replaceable(self, registry: Registry) -> None:
         self.noted_replaceable.append(registry.hostname)

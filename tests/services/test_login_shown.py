@@ -15,6 +15,7 @@ from agent.model.problems.aws import AwsUnreachable
 from agent.model.problems.registry import LoginRejected, RegistryUnreachable
 from agent.model.problems.stored_login import ConfigInvalid, CredentialStoreFailed
 from agent.model.status import RegistryStatus, State
+from agent.model.stored_state import AppliedLogin
 from tests.fakes import EPOCH
 from tests.services.conftest import Begin
 from tests.services.login_fakes import ECR, HOURS, Bench, basic, native
@@ -214,3 +215,13 @@ async def test_one_pass_ends_after_the_first_attempt(
     login = bench.login(basic())
     await asyncio.wait_for(login.run(once=True), timeout=600)
     assert (login.status.state, login.status.next_attempt_at, login.first_attempt_done) == (state, None, True)
+
+
+@pytest.mark.parametrize(("ours", "state"), [(True, State.LOGGED_IN), (False, State.RETRYING)])
+async def test_a_store_that_fails_is_a_failed_login_only_if_docker_has_no_login_of_ours(
+    bench: Bench, begin: Begin, *, ours: bool, state: State
+) -> None:
+    """Docker may go on to ask the agent, when its own store is broken. The reconciler reports why."""
+    bench.reconciler.applied = AppliedLogin("memory", (CredentialStoreFailed("ghcr.io", "it hangs"),), ours=ours)
+    await begin(basic())
+    assert bench.row.state is state
