@@ -22,6 +22,11 @@ def is_served(document: Document, registry: Registry) -> bool:
     return bool(helpers_by_key(document).get(registry.docker_key) == OWN_HELPER)
 
 
+def has_any_line(document: Document, registry: Registry) -> bool:
+    """Whether it is chosen for this very registry where Docker finds its login."""
+    return registry.docker_key in helpers_by_key(document)
+
+
 def has_other_line(document: Document, registry: Registry) -> bool:
     """Whether a person has chosen another helper, or the file, for this very registry."""
     return bool(helpers_by_key(document).get(registry.docker_key, OWN_HELPER) != OWN_HELPER)

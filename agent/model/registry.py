@@ -106,6 +106,11 @@ class Registry:
     def is_azure(self) -> bool:
         return _AZURE.fullmatch(self.host) is not None
 
+    @property
+    def is_public(self) -> bool:
+        """Whether everybody may pull from all of it. Many programs do not try to if a helper fails."""
+        return self.ecr is not None and self.ecr.public
+
     def __str__(self) -> str:
         return self.hostname
 

@@ -98,6 +98,11 @@ class CredentialStore:
             if result is not None:
                 return replace(result, wrote=result.wrote or is_new) if result.stored_in == MEMORY else result
 
+    async def announce(self, registry: Registry) -> None:
+        """Let Docker ask the agent before the first login, if it is to do so. Raises a ProblemError about the store."""
+        if not registry.is_public and await self.choice.wanted():
+            await self.memory.announce(registry)
+
     async def finds(self, registry: Registry, *, file_is_next: bool) -> bool:
         """Whether Docker finds any login. `file_is_next`: if a helper fails, Docker uses the login in the file."""
         with contextlib.suppress(ProblemError):
@@ -125,8 +130,9 @@ class CredentialStore:
         """Remove the login if it is still ours, and forget it in any case. True if it was removed.
 
         With `keep_line`, Docker goes on to ask the agent, which then answers why there is no login, and the line is
-        remembered. `is_due` is asked again at the moment of each write, for which a slow store may make this wait. Once
-        it is false, nothing changes. If this raises a ProblemError, nothing is forgotten.
+        remembered, but not for a public registry. `is_due` is asked again at the moment of each write, for which a slow
+        store may make this wait. Once it is false, nothing changes. If this raises a ProblemError, nothing is
+        forgotten.
         """
         key = registry.docker_key
         own = self._hashes.own(registry)
@@ -143,7 +149,7 @@ class CredentialStore:
         if helper is not None and in_helper:
             in_helper = await self._helpers.erase(helper, key, lambda entry: ours(key, entry) and is_due())
         in_file = ours(key, entries(document).get(key))
-        keep = keep_line and served and await self.choice.wanted()
+        keep = keep_line and served and not registry.is_public and await self.choice.wanted()
 
         def changed(now: Document) -> Document:
             return remove(now if keep else without_lines(now, registry), key, ours)

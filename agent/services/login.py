@@ -148,6 +148,7 @@ class RegistryLogin:
                 return await self._attempts.check()
             case Attempt():
                 state = self._state
+                await self._deps.reconciler.announce(self.login.registry)
                 outcome = await self._attempts.run(action, failures=state.failures, attempt_id=state.attempt_id)
                 outcome = replace(outcome, lost=self._deps.reconciler.lost(self.login.registry))
                 return replace(outcome, retry_in=None) if last and isinstance(outcome, Failed) else outcome

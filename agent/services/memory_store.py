@@ -5,8 +5,16 @@ from collections.abc import Collection
 from typing import Final
 
 from agent.model.desired_login import MEMORY, DesiredLogin, StoreResult
-from agent.model.docker_config import Document, Ownership, find, store_of
-from agent.model.helper_lines import has_other_line, is_served, keys_of, with_lines, without_lines, without_lines_except
+from agent.model.docker_config import Document, Entry, Ownership, find, store_of
+from agent.model.helper_lines import (
+    has_any_line,
+    has_other_line,
+    is_served,
+    keys_of,
+    with_lines,
+    without_lines,
+    without_lines_except,
+)
 from agent.model.problem import ProblemError
 from agent.model.registry import Registry
 from agent.services.helper_locks import LockedHelpers
@@ -76,16 +84,27 @@ class MemoryStore:
         unsettled = registry.docker_key in self._unread
         return StoreResult(MEMORY, desired.entry, ours=True, wrote=wrote, replaced_ended=ended, unsettled=unsettled)
 
+    async def announce(self, registry: Registry) -> None:
+        """Let Docker ask the agent before there is a login: it then waits for the first one, or gets the reason.
+
+        Not if Docker finds any login now. It may work. Raises a ProblemError if that cannot be read, or about the file.
+        """
+        document, key = await self._config.read(), registry.docker_key
+        if not has_any_line(document, registry) and await self._helpers.find(document, key) is None:
+            await self._config.update(lambda now: now if find(now, key) else with_lines(now, registry, _nothing))
+
     async def asked_for(self) -> list[DesiredLogin]:
         """The logins for which Docker asks the agent. Raises a ProblemError about the file."""
         document = await self._config.read()
         return [login for login in self._served.logins() if is_served(document, login.registry)]
 
-    async def release(self, registry: Registry) -> None:
+    async def release(self, registry: Registry, *, only_unserved: bool = False) -> None:
         """Let Docker look in its own store again. A login that is stored there stays.
 
-        Raises a ProblemError if the line is still there.
+        With `only_unserved`, a line stays as long as a login is served for it. Raises a ProblemError if a line is left.
         """
+        if only_unserved and self._served.login(registry.docker_key) is not None:
+            return
         await self._config.update(lambda now: without_lines(now, registry))
         self._served.withdraw(registry)
 
@@ -117,3 +136,8 @@ class MemoryStore:
     def _ownership(self, desired: DesiredLogin, take_over: Collection[str]) -> Ownership:
         may_replace = self._hashes.ownership(desired.registry, take_over)
         return lambda key, entry: desired.entry.same_login(entry) or may_replace(key, entry)
+
+
+def _nothing(_key: str, _entry: Entry) -> bool:
+    """No login may be replaced."""
+    return False

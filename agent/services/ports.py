@@ -249,6 +249,9 @@ class Credentials(Protocol):
 class Reconciler(Protocol):
     """Stores logins and keeps them in place; see `services/reconciler.py`."""
 
+    async def announce(self, registry: Registry) -> None:
+        """An attempt begins, maybe the first one."""
+
     async def apply(
         self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
     ) -> AppliedLogin: ...

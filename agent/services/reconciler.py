@@ -51,8 +51,7 @@ class ConfigReconciler:
     ) -> None:
         """`overrides` finds what Docker uses before its stores. `check_login` asks a registry about such a login.
 
-        `on_lost` gets the host name if Docker's next pull no longer works with the login that it uses, and if it does
-        again.
+        `on_lost` gets the host name if Docker's next pull no longer works, and if it does again.
         """
         self._config: Final = config
         self._store: Final = store
@@ -77,13 +76,18 @@ class ConfigReconciler:
         reading = self._store.digests_now(registry)
         self._replaceable[registry.hostname] = asyncio.create_task(reading, name=f"note:{registry}")
 
+    async def announce(self, registry: Registry) -> None:
+        """Let Docker ask the agent already, although the first attempt only begins."""
+        async with self._locks[registry.hostname]:
+            with contextlib.suppress(ProblemError):  # the attempt meets it too, and reports it
+                await self._store.announce(registry)
+
     async def apply(
         self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
     ) -> AppliedLogin:
         """Store a login where Docker finds it. A person's login there stays.
 
-        With `take_over`, it is replaced if the last `note_replaceable` has found it there. Raises a ProblemError about
-        the registry.
+        With `take_over`, it is replaced if `note_replaceable` has found it. Raises a ProblemError about the registry.
         """
         login = ManagedLogin(DesiredLogin(registry, entry, expires_at))
         noted = self._replaceable.get(registry.hostname) if take_over else None
@@ -157,12 +161,11 @@ class ConfigReconciler:
             self._reports.show(login, repeat=False)
 
     async def forget(self, registry: Registry, *, excluded: bool = False) -> None:
-        """Stop managing a login, and leave it where it is. If it is `excluded`, Docker no longer asks the agent."""
+        """Stop managing a login, and leave it where it is. If it is not there, or `excluded`, its line is removed."""
         async with self._locks[registry.hostname]:
             self._drop(registry.hostname)
-            if excluded:
-                with about(registry):
-                    await self._store.memory.release(registry)
+            with about(registry) if excluded else contextlib.suppress(ProblemError):  # the next start removes it
+                await self._store.memory.release(registry, only_unserved=not excluded)
 
     async def forget_except(self, registries: Collection[Registry]) -> None:
         """Let Docker stop asking the agent for all other registries, if the agent has no login for them."""
@@ -180,10 +183,8 @@ class ConfigReconciler:
             if not is_due():
                 return False
             self._drop(registry.hostname)
-            # Everybody may pull from a public registry, but many programs give up when a helper fails.
-            keep_line = still_wanted and not (registry.ecr and registry.ecr.public)
             with about(registry):
-                return await self._store.remove(registry, is_due, keep_line=keep_line)
+                return await self._store.remove(registry, is_due, keep_line=still_wanted)
 
     def reconfigured(self) -> None:
         """Check each login again: `docker.store` may have changed, or what it depends on."""
@@ -205,15 +206,14 @@ class ConfigReconciler:
             self._watcher.watch(watched.signature_now, self._changed)
         async with asyncio.TaskGroup() as checks:
             while True:
-                checked = False
+                pending = True
                 with contextlib.suppress(ProblemError):
                     await self._store.preexisting.prepare()
                     await self._start_checks(checks)
-                    checked = True
+                    pending = bool(self._earlier) or self._lines.pending
                 await self._clock.wait(asyncio.Event(), min(_PAUSE_S * len(self._logins), _POLL_S))
                 # A login that is not idle needs its next check by time, even if no file changes.
-                pending = self._earlier or self._lines.pending
-                if checked and not pending and all(login.idle for login in self._logins.values()):
+                if not pending and all(login.idle for login in self._logins.values()):
                     await self._changed.wait()
                 else:
                     await self._clock.wait(self._changed, _POLL_S)

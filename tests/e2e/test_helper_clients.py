@@ -140,3 +140,17 @@ def test_a_pull_ends_if_the_agent_hangs(agent: Agent, engine: Engine, programs: 
     agent.send(signal.SIGCONT)
     assert done.returncode != 0
     assert "registry-agent did not answer within 15 s" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("client", ["podman", "skopeo", "docker-py"])
+def test_a_client_gets_the_reason_before_the_first_login(
+    make_agent: MakeAgent, machine: Machine, programs: Path, *, client: str
+) -> None:
+    """The secret has never worked. Without a line, the client would only show that it is not authorized."""
+    need(OTHERS[client][0])
+    agent = make_agent({"docker": {"store": "helper"}}, PATH=f"{programs}:{SYSTEM}")
+    agent.give("team", PRIVATE, username="alice", password="wrong-password")
+    agent.start().wait_for("the rejection", lambda s: [row["state"] for row in s["registries"]] == ["rejected"])
+    done = machine.namespace.run(*OTHERS[client], env={**agent.env, **environ(agent, programs)})
+    assert done.returncode != 0
+    assert f"{PRIVATE} refused the user name or password of secret team" in done.stdout + done.stderr

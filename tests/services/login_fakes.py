@@ -128,6 +128,9 @@ class FakeReconciler:
         self.writing: dict[str, asyncio.Event] = {}
         """Registries whose write goes on, whatever is cancelled, until the event."""
 
+    async def announce(self, registry: Registry) -> None:
+        assert registry.hostname
+
     async def apply(
         self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
     ) -> AppliedLogin:

@@ -58,6 +58,41 @@ async def test_the_file_gets_a_line_and_no_secret(machine: Machine) -> None:
     assert ("info", "login.stored", {"registry": "ghcr.io", "stored_in": "memory"}) in agent.log.events
 
 
+async def test_docker_asks_the_agent_before_the_first_login(machine: Machine) -> None:
+    """It then waits for the login, or gets the reason why there is none. Not on a registry where everybody may pull."""
+    agent = machine.start()
+    for registry in (GHCR, PUBLIC_ECR):
+        await agent.reconciler.announce(registry)
+    assert agent.document() == {"credHelpers": LINE}
+    await agent.reconciler.forget(GHCR)
+    assert helpers(agent) == {}, "its secret is gone, and there was no login"
+    machine.choice.memory = False
+    await agent.reconciler.announce(GHCR)
+    assert helpers(agent) == {}
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        {"auths": {"ghcr.io": encode_entry(THEIRS)}},
+        {"auths": {"https://ghcr.io/v2/": encode_entry(THEIRS)}},
+        {"credHelpers": {"ghcr.io": "good"}},
+        {"credHelpers": {"ghcr.io": ""}},
+        {"credsStore": "good"},
+        {"credsStore": "gone"},
+    ],
+)
+async def test_before_the_first_login_nothing_that_docker_uses_is_overridden(
+    machine: Machine, configuration: dict[str, Any]
+) -> None:
+    """Not even a login that came with the image: it may work, and the secret may not."""
+    fill(good_helper(machine.bin, "good"), "ghcr.io")
+    machine.write(configuration)
+    agent = machine.start()
+    await agent.reconciler.announce(GHCR)
+    assert agent.document() == configuration
+
+
 async def test_docker_hub_gets_a_line_for_docker_and_one_for_podman(machine: Machine) -> None:
     agent = machine.start()
     await agent.apply(registry=HUB)
