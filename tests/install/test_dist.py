@@ -18,7 +18,7 @@ from tests.rig.needs import need, prepared
 
 TOOLS: Final = {
     "pip": 'python3 -m venv "$HOME/venv" && mkdir -p "$HOME/.local/bin" && "$HOME/venv/bin/pip" install "$0" && '
-    'ln -s "$HOME/venv/bin/registry-agent" "$HOME/.local/bin"',
+    'ln -s "$HOME/venv/bin/registry-agent" "$HOME/venv/bin/docker-credential-registry-agent" "$HOME/.local/bin"',
     "pipx": 'pipx install "$0"',
     "uv": 'uv tool install "$0"',
 }
@@ -130,5 +130,7 @@ def test_the_wheel_installs_for_one_user_without_a_network(tool: str, dist: Path
         ["sh", "-ec", TOOLS[tool], wheel], env=environ, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    command = tmp_path / ".local/bin/registry-agent"
-    assert output(command, "--version").strip() == f"registry-agent {__version__}"
+    programs = tmp_path / ".local/bin"
+    assert output(programs / "registry-agent", "--version").strip() == f"registry-agent {__version__}"
+    helper = "docker-credential-registry-agent"
+    assert output(programs / helper, "version").strip() == f"{helper} (registry-agent) {__version__}"
