@@ -61,6 +61,8 @@ turtledemo
 venv
 END
 
+(cd "$tree/lib/python$version" && find . -type f -printf "$stdlib/%P\n") >"$work/modules"
+
 # The pinned packages. Only wheels, so that nothing is compiled and no package runs code here.
 "$python" -m venv "$work/tools"
 "$python" -m venv --without-pip "$work/venv"
@@ -107,15 +109,14 @@ chmod 0755 "$tree/lib/$loader"
 patchelf --force-rpath --set-rpath "$prefix/lib" "$tree/libexec/python3"
 patchelf --set-interpreter "$prefix/lib/$loader" "$tree/libexec/python3"
 
-# The copyright and license of each library.
+# The copyright and license of each Debian package that something here comes from.
 if command -v dpkg-query >/dev/null; then
     {
-        cat "$work/libraries"
+        cat "$work/libraries" "$work/modules"
         echo "$python"
-    } | while read -r file; do
-        file=$(readlink -f "$file")
-        dpkg-query --search "$file" "${file#/usr}" 2>/dev/null || true # some packages list their files without /usr
-    done | cut -d: -f1 | sort -u | while read -r package; do
+    } | xargs -d '\n' readlink -f | sed 'p; s|^/usr||' | # some packages list their files without /usr
+        { xargs -d '\n' dpkg-query --search 2>/dev/null || true; } | # most are not found under one of the two names
+        cut -d: -f1 | sort -u | while read -r package; do
         install -D -m 0644 "/usr/share/doc/$package/copyright" "$tree/share/doc/$package/copyright"
     done
 fi
