@@ -47,6 +47,7 @@ class Agent:
         self._log: Final = self._bootstrap.log.logger
         self._components: Components | None = None
         self._serving = False
+        self._stop: asyncio.Future[str] | None = None
 
     async def run(self) -> int:
         """Run the daemon until SIGTERM or SIGINT. Returns the exit code."""
@@ -80,9 +81,14 @@ class Agent:
                 await _CALLS.call("lock", self._components.lock.remove, timeout=_LOCK_S)
         return code
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal has ended `once` or `logout`."""
+        return self._stop is not None and self._stop.done()
+
     async def _do(self, work: "Callable[[Components], Coroutine[Any, Any, bool]]") -> int:
         """Do one thing while no other agent manages the configuration. A signal ends it early."""
-        stop = self._install_signal_handlers()
+        self._stop = stop = self._install_signal_handlers()
         self._log_start()
         if not await self._settings.known(stop, _LOCK_S):
             return NOT_ALL

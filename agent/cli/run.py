@@ -4,7 +4,9 @@ import argparse
 import faulthandler
 import os
 import signal
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agent.cli import command, prepare_for_secrets
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _ENDED_EARLY: Final = 0
 _NOT_ALL: Final = 2
+_NO_FLAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +40,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def start(
-    args: argparse.Namespace, work: "Callable[[Agent], Coroutine[Any, Any, int]]", *, ended_early: int = _NOT_ALL
+    args: argparse.Namespace,
+    work: "Callable[[Agent], Coroutine[Any, Any, int]]",
+    *,
+    ended_early: int = _NOT_ALL,
+    flags: Mapping[str, str] = _NO_FLAGS,
+    environ: MutableMapping[str, str] = os.environ,
 ) -> int:
-    """Have an agent in this process do `work`. Returns the exit code; `ended_early` after a signal while it loads."""
+    """Have an agent in this process do `work`. Returns the exit code; `ended_early` after a signal while it loads.
+
+    `flags` are settings that override those in `args`.
+    """
     _handle_early_signals(ended_early)
     # Imported here: signals are already handled while the imports run, and no other command needs these modules.
     import asyncio  # noqa: PLC0415
@@ -51,12 +62,12 @@ def start(
     from agent.edge.memory import return_freed_memory  # noqa: PLC0415
     from agent.settings_loader import parse_assignments  # noqa: PLC0415
 
-    flags = parse_assignments(args.set)
+    flags = {**parse_assignments(args.set), **flags}
     prepare_for_secrets()
     return_freed_memory()
     # Print the event loop's thread only, which also receives the signal: printing running threads has crashed.
     faulthandler.enable(all_threads=False)
-    agent = Agent(Path(args.config) if args.config else None, flags, os.environ)
+    agent = Agent(Path(args.config) if args.config else None, flags, environ)
     runner = asyncio.Runner()
     code = runner.run(work(agent))
     agent.close()

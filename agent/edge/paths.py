@@ -8,6 +8,7 @@ from typing import Final
 
 SOCKET_NAME: Final = "agent.sock"
 _SYSTEM_RUNTIME: Final = Path("/run/registry-agent")
+_SYSTEM_STATE: Final = Path("/var/lib/registry-agent")
 _SESSIONS: Final = Path("/run/user")
 _ROOT: Final = "root"
 
@@ -67,9 +68,20 @@ def state_directory(environ: Mapping[str, str]) -> Path:
     if given:
         return Path(given.split(":")[0])
     if os.geteuid() == 0:
-        return Path("/var/lib/registry-agent")
+        return _SYSTEM_STATE
     state_home = environ.get("XDG_STATE_HOME")
     return Path(state_home or home(environ) / ".local/state") / "registry-agent"
+
+
+def state_directories(environ: Mapping[str, str]) -> list[Path]:
+    """Return the state directories of all agents that the user may have had: with systemd, and started by hand.
+
+    The environment's own one is the first. If STATE_DIRECTORY names one, there are no others.
+    """
+    if environ.get("STATE_DIRECTORY"):
+        return [state_directory(environ)]
+    by_hand = home(environ) / ".local/state/registry-agent"
+    return list(dict.fromkeys([state_directory(environ), _SYSTEM_STATE / user_name(), by_hand]))
 
 
 def _of_unit(user: str) -> list[Path]:

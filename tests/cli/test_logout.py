@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,8 +25,8 @@ PERSONS: Final = Entry("ada", Sensitive("typed-by-ada"))
 class Home:
     """A home whose agent has stored a login for two registries; at the second one, a person has logged in since."""
 
-    def __init__(self, directory: Path) -> None:
-        self.docker: Final = directory / ".docker"
+    def __init__(self, directory: Path, docker: str = ".docker") -> None:
+        self.docker: Final = directory / docker
         self._directory: Final = directory
         self.docker.mkdir()
         self.before: Final = {
@@ -94,8 +95,35 @@ def test_it_refuses_while_an_agent_runs(home: Home) -> None:
     assert home.after == home.before
 
 
-def test_what_cannot_be_removed_is_reported(home: Home) -> None:
+def test_every_configuration_of_the_users_agents_is_logged_out(home: Home, tmp_path: Path) -> None:
+    """Several agents may manage one each. That of an agent that still runs is left alone and named."""
+    others = [Home(tmp_path, name) for name in ("stopped", "running", "removed")]
+    for other in others:
+        asyncio.run(other.fill())
+    stopped, running, removed = others
+    shutil.rmtree(removed.docker)
+    lock = ConfigLock(running.docker)
+    assert lock.acquire()
+    try:
+        done = home.logout()
+    finally:
+        lock.release()
+    assert done.returncode == LOCKED_OUT
+    locked_out = [json.loads(line) for line in done.stdout.splitlines() if "agent.locked_out" in line]
+    assert [line["docker_config"] for line in locked_out] == [str(running.docker)]
+    assert running.after == running.before
+    for gone in (home, stopped):
+        assert gone.after == {"auths": {"changed.example": encode_entry(PERSONS)}, "unknown": [1]}
+    assert not removed.docker.exists()
+    assert home.logout().returncode == CLEAN
+    assert running.after == stopped.after
+
+
+@pytest.mark.parametrize("state", ["known", "lost"])
+def test_what_cannot_be_removed_is_reported(home: Home, tmp_path: Path, state: str) -> None:
     """A broken configuration is not touched, and the exit code shows that logins may be left."""
+    if state == "lost":
+        shutil.rmtree(tmp_path / "state")
     (home.docker / "config.json").write_text("{broken")
     done = home.logout()
     assert done.returncode == NOT_ALL

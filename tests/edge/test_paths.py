@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from agent.edge import paths
-from agent.edge.paths import socket_candidates
+from agent.edge.paths import socket_candidates, state_directories
 
 ENVIRON = {"RUNTIME_DIRECTORY": "/given", "XDG_RUNTIME_DIR": "/session", "STATE_DIRECTORY": "/state", "HOME": "/home/x"}
 OF_ROOT = Path("/run/registry-agent/agent.sock")
+OF_ROOT_STATE = Path("/var/lib/registry-agent")
 
 
 @pytest.fixture(params=["root", "ada"])
@@ -65,3 +66,12 @@ def test_an_unknown_user_may_still_have_a_unit(me: str) -> None:
     """The name of the unit contains the user name. Nothing else is known about the user."""
     unit = Path("/run/registry-agent", f"nobody-{me}-knows")
     assert socket_candidates(unit.name, ENVIRON) == [unit / "agent.sock", unit / "work" / "agent.sock"]
+
+
+def test_the_state_of_every_agent_of_the_user_is_found(me: str) -> None:
+    """An agent has another state directory with systemd than by hand. A directory that is given is the only one."""
+    unit, by_hand = Path("/var/lib/registry-agent", me), Path("/home/x/.local/state/registry-agent")
+    own, *others = state_directories({"HOME": "/home/x", "XDG_STATE_HOME": "/elsewhere"})
+    assert own == (OF_ROOT_STATE if os.geteuid() == 0 else Path("/elsewhere/registry-agent"))
+    assert others == [unit, by_hand]
+    assert state_directories(ENVIRON) == [Path("/state")]
