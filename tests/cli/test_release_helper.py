@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from agent.edge.config_lock import ConfigLock
 from agent.edge.state_directory import new_state, save_state
 
 LINES = {"ghcr.io": "registry-agent", "quay.io": "theirs"}
@@ -34,6 +35,19 @@ def test_removes_only_the_agents_lines_from_every_known_configuration(tmp_path: 
     for file in files:
         assert json.loads(file.read_text()) == {"auths": {"x.example": {}}, "credHelpers": {"quay.io": "theirs"}}
     assert release(tmp_path).stdout == ""
+
+
+def test_leaves_the_configuration_of_an_agent_that_runs(tmp_path: Path) -> None:
+    """The agent has another installation. It would write its lines again, and docker finds its program."""
+    file = write(tmp_path / ".docker")
+    before, lock = file.read_text(), ConfigLock(file.parent)
+    assert lock.acquire()
+    try:
+        done = release(tmp_path)
+    finally:
+        lock.release()
+    assert (done.returncode, file.read_text()) == (1, before)
+    assert f"another agent manages {file}" in done.stderr
 
 
 def test_a_missing_configuration_is_not_created(tmp_path: Path) -> None:
