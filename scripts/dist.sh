@@ -64,6 +64,9 @@ package() {
     for file in after-install before-removal; do
         install -D -m 0755 "deploy/package/$file.sh" "$root/opt/registry-agent/share/package/$file"
     done
+    for file in agents archive; do
+        install -m 0644 "deploy/package/$file.sh" "$root/opt/registry-agent/share/package/$file"
+    done
 }
 
 deb() {
@@ -90,6 +93,8 @@ END
 
 tarball() {
     local root=$work/$name
+    mkdir "$root/root/usr/bin"
+    ln -s /opt/registry-agent/bin/docker-credential-registry-agent "$root/root/usr/bin"
     install -m 0755 deploy/package/install.sh "$root/install"
     install -m 0755 deploy/package/uninstall.sh "$root/root/opt/registry-agent/share/package/uninstall"
     (cd "$root/root" && find usr -type f -o -type l) | sort >"$root/root/opt/registry-agent/share/package/files"

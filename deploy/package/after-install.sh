@@ -18,6 +18,24 @@ if [ "${version:-0}" -ge 254 ]; then
         "$prefix/lib/systemd/system/registry-agent@.service.d/10-restart-steps.conf"
 fi
 
+# The archive was here before this package. dpkg has replaced its files in the tree, and knows which ones are left over.
+if [ "$prefix" = /usr ] && [ -e /opt/registry-agent/share/package/files ]; then
+    # shellcheck source-path=SCRIPTDIR source=archive.sh
+    . /opt/registry-agent/share/package/archive # it sets `tree`
+    remove_installed
+    {
+        find "$tree"
+        dpkg-query --listfiles registry-agent
+        dpkg-query --listfiles registry-agent
+    } | sort -r | uniq -u | while read -r path; do
+        if [ -d "$path" ] && [ ! -L "$path" ]; then rmdir "$path"; else rm -f "$path"; fi
+    done
+    for link in /etc/systemd/system/*.wants/registry-agent@*; do # of agents that are enabled
+        [ -e "$link" ] || [ ! -L "$link" ] ||
+            ln -sf "$prefix/lib/systemd/system/$(basename "$(readlink "$link")")" "$link"
+    done
+fi
+
 if [ "$prefix" = /usr ] && [ -e /usr/local/lib/registry-agent ]; then
     echo "registry-agent: 'make install' has installed another agent in /usr/local, which takes precedence." \
         "To remove it, run: sudo make uninstall. State and logins stay." >&2

@@ -3,44 +3,42 @@
 # configurations. It reports what fails, but does not stop the removal.
 set -u
 prefix=$1
+tree=/opt/registry-agent
+# shellcheck source-path=SCRIPTDIR source=agents.sh
+. "$tree/share/package/agents"
 
 rm -f "$prefix/lib/systemd/system/registry-agent@.service.d/10-restart-steps.conf"
 rmdir "$prefix/lib/systemd/system/registry-agent@.service.d" 2>/dev/null
 
-# log_out_by_hand USER HOME: removes the logins of an agent that the user ran without systemd.
-log_out_by_hand() {
-    timeout 60 runuser -u "$1" -- env -i HOME="$2" PATH="$PATH" /opt/registry-agent/bin/registry-agent logout </dev/null ||
-        echo "registry-agent: not all logins of $1 were removed from Docker's configuration" >&2
-}
-[ ! -e /var/lib/registry-agent/state.json ] || log_out_by_hand root /root
-getent passwd | while IFS=: read -r user _ _ _ _ home _; do
-    [ ! -d "$home/.local/state/registry-agent" ] || log_out_by_hand "$user" "$home"
-done
-[ -d /run/systemd/system ] || exit 0
-
-# Stop the sockets too, because the next request would start an agent.
-units=$({
-    systemctl list-units --all --plain --no-legend 'registry-agent@*' | cut -d ' ' -f 1
-    find /etc/systemd/system -path '*.wants/registry-agent@*' | sed 's|.*/||'
-} | sort -u)
-if [ -n "$units" ]; then
-    # shellcheck disable=SC2086 # unit names have no blanks
-    systemctl stop $units
-    # shellcheck disable=SC2086
-    systemctl --quiet disable $units
+# The units of `make install` come before those of the package. Its agents have the same state and logins.
+if [ "$prefix" = /usr ] && [ -e /usr/local/lib/registry-agent ]; then
+    end_processes "$tree"
+    echo "registry-agent: the agents and the logins of the other installation, in /usr/local, stay"
+    exit 0
 fi
 
-# Run as the user, with the variables and directories of the unit.
-for state in /var/lib/registry-agent/*/; do
-    [ -d "$state" ] || continue
-    user=$(basename "$state")
+# log_out_of_unit USER COMMAND...: runs as the user, with the variables and directories of the unit.
+log_out_of_unit() {
+    user=$1
+    shift
     systemd-run --quiet --wait --pipe --collect --unit="registry-agent-logout-$$" \
         --property=User="$user" --property=RuntimeMaxSec=60 --property=LimitCORE=1 --property=UMask=0077 \
         --property=EnvironmentFile=-/etc/registry-agent/environment \
         --property=EnvironmentFile="-/etc/registry-agent/environment.$user" \
         --property=RuntimeDirectory="registry-agent/$user/work" --property=RuntimeDirectoryMode=0700 \
         --property=StateDirectory="registry-agent/$user" --property=StateDirectoryMode=0700 \
-        /opt/registry-agent/bin/registry-agent logout </dev/null ||
-        echo "registry-agent: not all logins of $user were removed from Docker's configuration" >&2
+        "$@" </dev/null
+}
+
+stop_agents "$tree"
+# It prints only what was not removed, and why.
+set -- "$tree/bin/registry-agent" logout --set log.level=warning --set log.format=console
+users | while IFS=: read -r user home; do
+    complete=true
+    if [ -d /run/systemd/system ] && [ -d "/var/lib/registry-agent/$user" ]; then
+        log_out_of_unit "$user" "$@" || complete=false
+    fi
+    as_user "$user" "$home" "$@" || complete=false # of agents that the user has started by hand
+    $complete || echo "registry-agent: not all logins of $user were removed from Docker's configuration" >&2
 done
 exit 0

@@ -1,17 +1,18 @@
 #!/bin/sh
 # Removes what `install` has installed. The settings in /etc and the state stay.
 set -eu
-tree=/opt/registry-agent
+# shellcheck source-path=SCRIPTDIR source=agents.sh
+. /opt/registry-agent/share/package/agents
+# shellcheck source-path=SCRIPTDIR source=archive.sh
+. /opt/registry-agent/share/package/archive
 
 [ "$(id -u)" = 0 ] || { echo "uninstall: only root can do this; run: sudo $0" >&2; exit 1; }
 
 "$tree/share/package/before-removal" /usr/local
-while read -r file; do
-    rm -f "/$file"
-done <"$tree/share/package/files"
-for directory in share/doc/registry-agent/docs share/doc/registry-agent share/registry-agent/systemd share/registry-agent; do
-    rmdir "/usr/local/$directory" 2>/dev/null || true # it has files of other programs
-done
+# shellcheck disable=SC2046 # unit names have no blanks
+systemctl_all disable $(enabled_units)
+remove_installed
 rm -rf "$tree"
 [ ! -d /run/systemd/system ] || systemctl daemon-reload
-echo "uninstall: removed registry-agent; settings in /etc/registry-agent and state in /var/lib/registry-agent stay"
+echo "uninstall: removed registry-agent; settings in /etc/registry-agent, state in /var/lib/registry-agent and the" \
+    "group registry-agent stay"

@@ -1,5 +1,6 @@
 """A Debian tree with the agent installed by `make install`, and machines booted from it."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
@@ -13,6 +14,7 @@ from tests.rig.booted import USER, Booted
 from tests.rig.distribution import Distribution
 from tests.rig.machine import Machine
 from tests.rig.needs import need, prepared
+from tests.rig.waiting import until
 
 PRIVATE: Final = "registry.example.test"
 SILENT: Final = "silent.example.test"
@@ -106,3 +108,14 @@ def machine(boot: Boot, enabled: Path) -> Booted:
 
 def secret(hostname: str, password: str = PASSWORD, name: str = "team-registry") -> dict[str, str]:
     return {"name": name, "hostname": hostname, "username": USER, "password": password}
+
+
+def start_by_hand(machine: Booted, user: str, docker_config: str, **given: str) -> str:
+    """Start an agent of a user without systemd, and wait for its login. Return the path of the configuration."""
+    file = f"{docker_config}/config.json"
+    environ = {"REGISTRY_AGENT_STATUS_LISTEN": "", "DOCKER_CONFIG": docker_config, **given}
+    assigned = [f"{name}={value}" for name, value in environ.items()]
+    machine.must("env", *assigned, "sh", "-c", "registry-agent run >/dev/null 2>&1 &", user=user)
+    hostname = json.loads(given["REGISTRY_AGENT_SECRETS"])[0]["hostname"]
+    until(f"the login in {file}", lambda: hostname in machine.run("cat", file).stdout)
+    return file

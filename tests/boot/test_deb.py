@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from agent import __version__
-from tests.boot.conftest import PRIVATE, SERVICE, SOCKET, SOCKET_PATH, Boot, secret
+from tests.boot.conftest import PRIVATE, SERVICE, SOCKET, SOCKET_PATH, Boot, secret, start_by_hand
 from tests.boot.test_work_under_systemd import give, status, wait_logged_in
 from tests.prepare.steps import DEBIAN_12_MACHINE, DEBIAN_13_MACHINE, DIST
 from tests.rig.agent import warnings
@@ -101,7 +101,7 @@ def test_an_upgrade_goes_on_under_a_running_agent(machine: Booted, registry: str
 def test_removing_takes_the_agents_logins_out_and_leaves_a_persons(
     machine: Booted, registry: str, store: str, section: str
 ) -> None:
-    """No unit runs, and no login is left, not even one that a user stored without systemd. The settings stay."""
+    """No agent runs, and no login is left, not even one that a user stored without systemd. The settings stay."""
     theirs = {"auths": {"person.example.test": {"auth": "YWRhOm93bg=="}}, "credHelpers": {"their.example": "pass"}}
     machine.write(CONFIG, json.dumps(theirs), owner=USER)
     machine.must("chown", f"{USER}:", f"/home/{USER}/.docker")
@@ -111,15 +111,21 @@ def test_removing_takes_the_agents_logins_out_and_leaves_a_persons(
     enable(machine)
     wait_logged_in(machine, registry)
     until("its login", lambda: registry in docker_config(machine)[section])
-    machine.must("useradd", "--create-home", "bob")
-    given = f"REGISTRY_AGENT_SECRETS={json.dumps([secret(registry)])}"
-    # It exits with 2, because bob may not read ada's secrets.
-    machine.run("env", given, "REGISTRY_AGENT_STATUS_LISTEN=", "registry-agent", "run", "--once", user="bob")
-    by_hand = "/home/bob/.docker/config.json"
-    assert registry in machine.must("cat", by_hand)
-    machine.must("dpkg", "--remove", "registry-agent")
+    # A user of the system, such as a CI runner, with several agents. The first one exits with 2, because bob may not
+    # read ada's secrets.
+    machine.must("useradd", "--system", "--create-home", "bob")
+    given = json.dumps([secret(registry)])
+    environ = (f"REGISTRY_AGENT_SECRETS={given}", f"REGISTRY_AGENT_DOCKER_STORE={store}")
+    machine.run("env", *environ, "REGISTRY_AGENT_STATUS_LISTEN=", "registry-agent", "run", "--once", user="bob")
+    by_hand = ["/home/bob/.docker/config.json"]
+    assert registry in machine.must("cat", by_hand[0])
+    by_hand.append(start_by_hand(machine, "bob", "/home/bob/other", REGISTRY_AGENT_SECRETS=given))
+    said = machine.must("dpkg", "--remove", "registry-agent")
+    assert "not all logins" not in said
+    assert "/opt/registry-agent" not in machine.must("ps", "-e", "-o", "args")
     assert docker_config(machine) == theirs
-    assert registry not in machine.must("cat", by_hand)
+    for file in by_hand:
+        assert registry not in machine.must("cat", file)
     for unit in (SERVICE, SOCKET):
         assert machine.property("ActiveState", unit) == "inactive"
         assert machine.property("LoadState", unit) == "not-found"
@@ -129,6 +135,19 @@ def test_removing_takes_the_agents_logins_out_and_leaves_a_persons(
     machine.must("test", "-e", f"{STATE}/state.json")
     machine.must("dpkg", "--purge", "registry-agent")
     machine.must("test", "!", "-e", "/var/lib/registry-agent")
+
+
+def test_a_removal_that_fails_leaves_the_agents_running(machine: Booted) -> None:
+    """Then dpkg asks the package to undo its first step, for example if another package needs it."""
+    install(machine)
+    enable(machine)
+    machine.must("sh", "/var/lib/dpkg/info/registry-agent.prerm", "remove")
+    assert machine.property("ActiveState", SERVICE) == "inactive"
+    machine.must("sh", "/var/lib/dpkg/info/registry-agent.postinst", "abort-remove")
+    machine.wait_for(SERVICE)
+    for unit in (SERVICE, SOCKET):
+        machine.must("systemctl", "is-enabled", unit)
+        assert machine.property("ActiveState", unit) == "active"
 
 
 def test_what_version_1_0_0_left_is_taken_over(machine: Booted, registry: str) -> None:

@@ -53,13 +53,20 @@ def listing(root: Path) -> set[str]:
 
 def test_it_is_installed_answers_and_goes_where_only_busybox_is(bare: Path) -> None:
     """The agent starts and answers, and the uninstall removes all its files."""
-    before = listing(bare)
+    before, directories = listing(bare), run(bare, "find / -xdev -type d | sort")
     said = run(bare, "/root/registry-agent_*/install")
     assert f"registry-agent {__version__} is installed in /opt/registry-agent" in said
     answer = run(bare, _TRY)
     assert f'"version": "{__version__}"' in answer or f'"version":"{__version__}"' in answer, answer
+    assert run(bare, "readlink -f /usr/bin/docker-credential-registry-agent").startswith("/opt/registry-agent/bin/")
+    # Twice: the second install must still know which directories did not exist before the first.
+    run(bare, "/root/registry-agent_*/install")
     assert "removed registry-agent" in run(bare, "/opt/registry-agent/share/package/uninstall")
     assert listing(bare) == before
+    assert (
+        run(bare, "find /usr -type d | sort")
+        == "\n".join(line for line in directories.splitlines() if line.startswith("/usr")) + "\n"
+    )
 
 
 def test_an_upgrade_leaves_nothing_of_the_former_version(bare: Path) -> None:
@@ -71,6 +78,56 @@ def test_an_upgrade_leaves_nothing_of_the_former_version(bare: Path) -> None:
     run(bare, "mkdir -p /usr/local/bin; touch /usr/local/bin/other")
     run(bare, "/root/registry-agent_*/install")
     assert listing(bare) == {*after, "usr/local/bin/other"}
+
+
+# Start the agent by hand as ada, end up with its login in memory, and remove the installation.
+_LEAVE = """
+mkdir -p /home/ada/.docker
+echo '{"credHelpers": {"old.example": "registry-agent", "their.example": "pass"}}' >/home/ada/.docker/config.json
+chown -R 1000:1000 /home/ada
+su ada -c 'registry-agent run' >/log 2>&1 &
+su ada -c 'registry-agent status --wait --timeout 60' >/dev/null
+/opt/registry-agent/share/package/uninstall 2>&1
+! kill -0 $! || echo it still runs
+cat /home/ada/.docker/config.json
+"""
+
+
+def test_an_agent_that_was_started_by_hand_ends_with_the_uninstall(bare: Path) -> None:
+    """Without systemd, too. Docker must not ask for a program that is gone, and a person's own line stays."""
+    run(bare, "sed -i 's|:/:|:/home/ada:|' /etc/passwd; /root/registry-agent_*/install")
+    said = run(bare, _LEAVE)
+    assert "still runs" not in said
+    assert "old.example" not in said
+    assert "their.example" in said
+    assert "not all logins" not in said
+
+
+def test_docker_finds_its_credential_helper_during_an_upgrade(bare: Path) -> None:
+    """The directory is exchanged in one step: no call fails, however often docker asks."""
+    run(bare, "/root/registry-agent_*/install")
+    said = run(
+        bare,
+        """
+        (for again in 1 2 3; do /root/registry-agent_*/install >/dev/null; done; touch /done) &
+        calls=0
+        until [ -e /done ]; do
+            docker-credential-registry-agent version >/dev/null || echo "failed"
+            calls=$((calls + 1))
+        done
+        echo "$calls calls"
+        """,
+    )
+    assert "failed" not in said
+    assert int(said.split()[-2]) > 10
+
+
+def test_a_program_of_somebody_else_stays_in_usr_bin(bare: Path) -> None:
+    """Such as a copy of the helper. The installation goes on without the link, and the uninstall leaves the copy."""
+    run(bare, "echo theirs >/usr/bin/docker-credential-registry-agent")
+    said = run(bare, "/root/registry-agent_*/install; /opt/registry-agent/share/package/uninstall")
+    assert "/usr/bin/docker-credential-registry-agent exists already, and stays" in said
+    assert (bare / "usr/bin/docker-credential-registry-agent").read_text() == "theirs\n"
 
 
 def test_installed_files_belong_to_root_whoever_unpacked_them(bare: Path) -> None:
