@@ -25,6 +25,9 @@ versions=$link.versions
 command=$prefix/bin/registry-agent
 helper=$prefix/bin/docker-credential-registry-agent
 every_path=/usr/bin/docker-credential-registry-agent # some programs run docker without /usr/local/bin on the PATH
+declare -A links=([$every_path]=$helper)
+links[$command]=../lib/registry-agent/bin/registry-agent
+links[$helper]=../lib/registry-agent/bin/docker-credential-registry-agent # also with PREFIX=/usr
 manifest=$prefix/share/registry-agent/manifest
 place=$root${prefix:-/}
 
@@ -65,6 +68,19 @@ check_inside() {
     parent=$(realpath -m -- "$(dirname -- "$root$1")")
     [[ $1 == "$(realpath -ms -- "/$1")" && ${parent%/}/ == "$root"/* ]] ||
         die "$root$manifest names $1, which is outside ${root:-/}; nothing was changed"
+}
+
+is_ours() { [[ -L $root$1 && $(readlink "$root$1") == "${links[$1]}" ]]; }
+
+# Remove installed files and links, but not what a package or another installation has put there since.
+remove_files() {
+    local path owned=
+    [[ -n $root ]] || owned=$(dpkg-query --search "$@" 2>/dev/null | sed 's/^[^/]*: //') || true
+    for path in "$@"; do
+        [[ $'\n'$owned$'\n' != *$'\n'$path$'\n'* ]] || continue
+        [[ -z ${links[$path]:-} ]] || is_ours "$path" || continue
+        rm -f "$root$path"
+    done
 }
 
 # Remove those of the directories that are empty, the deepest first.

@@ -21,6 +21,10 @@ made=() unfinished='' running=''
 main() {
     [[ ! -e $root$link || -L $root$link ]] ||
         die "$root$link exists, and make install did not create it; move it somewhere else first"
+    local file
+    for file in "$command" "$helper"; do
+        ! is_foreign "$file" || die "$root$file belongs to another installation. $(how_to_remove_it)"
+    done
     choose_python
     temporary=$(mktemp -d)
     trap clean_up EXIT
@@ -41,15 +45,31 @@ main() {
     put_files
     put_link "$(basename "$versions")/$(basename "$wanted")" "$link"
     unfinished=
-    put_link ../lib/registry-agent/bin/registry-agent "$command"
-    put_link ../lib/registry-agent/bin/docker-credential-registry-agent "$helper"
-    [[ $helper == "$every_path" ]] || put_link "$helper" "$every_path"
+    put_link "${links[$command]}" "$command"
+    put_link "${links[$helper]}" "$helper"
+    if is_foreign "$every_path"; then
+        say "$root$every_path belongs to another installation, and stays"
+    else
+        put_link "${links[$every_path]}" "$every_path"
+    fi
     remove_obsolete
     tell_systemd
     remove_old_versions
     write_manifest complete
     say "installed registry-agent $version in $place"
     say_next
+}
+
+# Whether something that works is there, and this installation has not put it there.
+is_foreign() { [[ -e $root$1 ]] && ! is_ours "$1"; }
+
+how_to_remove_it() {
+    local archive=/opt/registry-agent/share/package/uninstall
+    if [[ -x $archive && -z $root ]]; then
+        echo "First run: sudo $archive"
+    else
+        echo "Remove that first"
+    fi
 }
 
 clean_up() {
@@ -201,10 +221,7 @@ compare() {
         [[ $state == complete ]] && is_same "${sources[at]}" "$root${targets[at]}" || changed+=("${targets[at]}")
     done
     [[ $(readlink "$root$link") == "$(basename "$versions")/$(basename "$wanted")" ]] || changed+=("$link")
-    [[ $(readlink "$root$command") == ../lib/registry-agent/bin/registry-agent ]] || changed+=("$command")
-    [[ $(readlink "$root$helper") == ../lib/registry-agent/bin/docker-credential-registry-agent ]] ||
-        changed+=("$helper")
-    [[ $helper == "$every_path" || $(readlink "$root$every_path") == "$helper" ]] || changed+=("$every_path")
+    for file in "${!links[@]}"; do is_ours "$file" || is_foreign "$file" || changed+=("$file"); done
     for file in "${files[@]}"; do
         among "$file" "${targets[@]}" "$link" "$command" "$helper" "$every_path" "$manifest" || obsolete+=("$file")
     done
@@ -276,9 +293,9 @@ write_manifest() {
 }
 
 remove_obsolete() {
-    local path
-    for path in "${obsolete[@]}"; do rm -f "$root$path"; done
-    [[ ${#obsolete[@]} -eq 0 ]] || remove_empty_directories "${directories[@]}"
+    [[ ${#obsolete[@]} -gt 0 ]] || return 0
+    remove_files "${obsolete[@]}"
+    remove_empty_directories "${directories[@]}"
 }
 
 # --- afterwards ---

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.boot.conftest import SERVICE, SOCKET, SOCKET_PATH, secret
+from tests.boot.conftest import SERVICE, SOCKET, SOCKET_PATH, secret, start_by_hand
 from tests.boot.test_work_under_systemd import give, status, wait_logged_in
 from tests.rig.booted import USER, Booted
 from tests.rig.waiting import until
@@ -48,7 +48,10 @@ def test_uninstalling_stops_the_agents_and_keeps_the_logins(machine: Booted, reg
 
 
 def test_uninstalling_leaves_no_line_for_a_program_that_is_gone(machine: Booted, registry: str) -> None:
-    """Docker 29 and podman fail because of such a line. A person's own line stays."""
+    """Docker 29 and podman fail because of such a line. A person's own line stays.
+
+    The users are not only people, and some have started an agent by hand, with another configuration.
+    """
     config, theirs = f"/home/{USER}/.docker/config.json", {"person.example.test": "pass"}
     machine.write(config, json.dumps({"credHelpers": theirs}), mode=0o600, owner=USER)
     machine.write("/etc/registry-agent/config.toml", '[docker]\nstore = "helper"\n')
@@ -60,7 +63,12 @@ def test_uninstalling_leaves_no_line_for_a_program_that_is_gone(machine: Booted,
         return json.loads(machine.path(config).read_text())["credHelpers"]
 
     until("the line", lambda: lines() == {**theirs, registry: "registry-agent"})
+    machine.must("useradd", "--system", "--create-home", "runner")
+    given = json.dumps([secret(registry)])
+    other = start_by_hand(machine, "runner", "/home/runner/docker", REGISTRY_AGENT_SECRETS=given)
     machine.must("runuser", "-u", USER, "docker-credential-registry-agent", "get", stdin=registry)
     machine.must(*_MAKE, "uninstall")
     assert lines() == theirs
+    assert registry not in machine.must("cat", other)
+    assert "registry-agent.versions" not in machine.must("ps", "-e", "-o", "args")
     assert machine.must("find", "/usr", "-name", "docker-credential-registry-agent") == ""

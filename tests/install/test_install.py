@@ -380,6 +380,33 @@ def test_what_is_not_ours_is_not_replaced(checkout: Checkout, tmp_path: Path) ->
         checkout.make("install", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["registry-agent", "docker-credential-registry-agent"])
+def test_a_program_of_another_installation_is_not_replaced(checkout: Checkout, tmp_path: Path, name: str) -> None:
+    """If the archive is installed in the same prefix, both would have the same files."""
+    program = tmp_path / "usr/local/bin" / name
+    program.parent.mkdir(parents=True)
+    program.write_text("theirs")
+    with pytest.raises(Refused, match=f"{name} belongs to another installation"):
+        checkout.make("install", tmp_path)
+    assert program.read_text() == "theirs"
+
+
+def test_the_link_of_another_installation_in_usr_bin_stays(elsewhere: Path, small: Checkout, tmp_path: Path) -> None:
+    """An install over it works without that link, and the uninstall leaves it."""
+    tree = copy(elsewhere, tmp_path / "tree")
+    link, target = tree / "usr/bin/docker-credential-registry-agent", tmp_path / "of-a-package"
+    target.touch()
+    link.unlink()
+    link.symlink_to(target)
+    (tree / OPT / "share/registry-agent/manifest").write_text("state unfinished\n")
+    assert f"{link} belongs to another installation, and stays" in small.make("install", tree, **ELSEWHERE)
+    assert "nothing changed" in small.make("install", tree, **ELSEWHERE)
+    assert link.readlink() == target
+    small.make("uninstall", tree, **ELSEWHERE)
+    assert [*files(tree)] == []
+    assert link.readlink() == target
+
+
 def test_make_can_be_asked_what_it_would_do(checkout: Checkout, tmp_path: Path) -> None:
     """`make -n` does nothing."""
     for target in ("install", "uninstall"):
