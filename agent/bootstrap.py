@@ -91,6 +91,7 @@ class Bootstrap:
             metrics=Metrics(self.log.counters, lambda: self.log.dropped).render,
             pages=Pages(lambda: self.settings.value.status.allow_origins),
         )
+        inherited = self.systemd.inherited_sockets()
         return StatusServer(
             board=self.board,
             routes=routes,
@@ -100,7 +101,8 @@ class Bootstrap:
             clock=self.clock,
             log=self.log.logger,
             socket_path=self.runtime / paths.SOCKET_NAME,
-            inherited=self.systemd.inherited_socket(),
+            inherited=inherited.sockets,
+            not_inherited=inherited.problems,
         )
 
 

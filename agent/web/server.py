@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,6 +13,7 @@ from typing import ClassVar, Final
 from aiohttp import web
 
 from agent.blocking import BlockingCalls, NoThreadError, OngoingCall
+from agent.model.commands import shown
 from agent.model.problem import Problem
 from agent.model.problems.environment import StatusListenFailed, unusable_status_token
 from agent.model.sensitive import Sensitive
@@ -38,7 +40,8 @@ class StatusServer:
 
     Args:
         socket_routes: what only the Unix socket answers.
-        socket_path: the path of the Unix socket. Not used if systemd passes one in as `inherited`.
+        socket_path: the path of the Unix socket. Not used if systemd passes others in as `inherited`.
+        not_inherited: what systemd has passed in, too, and is not served.
         settings: returns the current settings. Call `rebind` after `status.listen` has changed.
         read_token: reads `status.token_file`, or raises OSError with the reason.
     """
@@ -52,7 +55,8 @@ class StatusServer:
     clock: Clock
     log: Log
     socket_path: Path
-    inherited: socket.socket | None = None
+    inherited: Sequence[socket.socket] = ()
+    not_inherited: Sequence[Problem] = ()
     _unix: "_Listener | None" = field(default=None, init=False)
     _tcp: "_Listener | None" = field(default=None, init=False)
     _tcp_listen: str = field(default="", init=False)
@@ -72,7 +76,7 @@ class StatusServer:
     @property
     def address(self) -> str:
         """The absolute path of the Unix socket, whether it is open or not."""
-        return str(self.inherited.getsockname() if self.inherited else self.socket_path.absolute())
+        return str(self.inherited[0].getsockname() if self.inherited else self.socket_path.absolute())
 
     @property
     def tcp_addresses(self) -> list[tuple[str, int]]:
@@ -99,7 +103,7 @@ class StatusServer:
         """Stop serving, and remove the socket's file, unless it belongs to systemd."""
         async with self._opening:
             await asyncio.gather(*(listener.close() for listener in (self._unix, self._tcp) if listener))
-            if self._unix is not None and self.inherited is None:
+            if self._unix is not None and not self.inherited:
                 # A file that cannot be removed now is replaced at the next start.
                 with contextlib.suppress(TimeoutError, NoThreadError):
                     path = self.socket_path
@@ -110,7 +114,7 @@ class StatusServer:
         async with self._opening:
             problems = [await self._open_unix(), await self._open_tcp()]
         problems.append(await self._token_problem())
-        self._report([problem for problem in problems if problem is not None])
+        self._report([*self.not_inherited, *(problem for problem in problems if problem is not None)])
 
     def _report(self, problems: Sequence[Problem]) -> None:
         """Report the problems if they changed since the last report: a port that is still taken is no news."""
@@ -126,17 +130,18 @@ class StatusServer:
             await self._unix.close()  # its file was deleted, so no client can connect any more
             self._unix = None
         try:
-            bound = self.inherited
-            if bound is None:
-                bound = await self._binding.result(lambda: sockets.bind_unix(self.socket_path), timeout=_ANSWER_S)
-            self._unix = await self._serve([bound])
+            bound = self.inherited or [
+                await self._binding.result(lambda: sockets.bind_unix(self.socket_path), timeout=_ANSWER_S)
+            ]
+            self._unix = await self._serve(bound)
         except OSError as error:
             return StatusListenFailed(
                 str(self.socket_path),
                 f"the status socket {self.socket_path} cannot be opened: {_reason(error)}",
-                hint="check which program uses the socket, and that the agent's user can write to its directory",
+                hint=_socket_hint(error, self.socket_path),
             )
-        self.log.info("status.listening", address=f"unix:{bound.getsockname()}")
+        for listener in bound:
+            self.log.info("status.listening", address=f"unix:{listener.getsockname()}")
         return None
 
     async def _open_tcp(self) -> Problem | None:
@@ -183,6 +188,19 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except OSError:
         return True
+
+
+def _socket_hint(error: OSError, path: Path) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "find the other agent (`ss -xlp`) and stop it, or set RUNTIME_DIRECTORY to another directory"
+        case errno.EEXIST:
+            return "rename this file or directory; the agent then creates its socket"
+        case errno.ENAMETOOLONG:
+            return "set RUNTIME_DIRECTORY to a directory with a shorter path"
+    return (
+        f"check that the agent's user can write to {shown(path.parent)}, or set RUNTIME_DIRECTORY to another directory"
+    )
 
 
 def _reason(error: OSError) -> str:

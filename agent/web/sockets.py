@@ -12,6 +12,7 @@ from typing import Final
 
 GROUP: Final = "registry-agent"
 _PROBE_S: Final = 1.0
+_LONGEST_PATH: Final = 107  # unix(7), without the NUL at the end
 # Errors for an address that this machine does not have. `localhost` may resolve to ::1 although IPv6 is off.
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _Address = tuple[socket.AddressFamily, tuple[object, ...]]
@@ -24,8 +25,11 @@ def bind_unix(path: Path) -> socket.socket:
     is replaced. This blocks, because it first connects to find out whether an agent listens there.
 
     Raises:
-        OSError: the path cannot be bound. The errno is EADDRINUSE if another agent listens there.
+        OSError: the path cannot be bound. The errno is EADDRINUSE if another agent listens there, EEXIST if something
+            else is there.
     """
+    if len(os.fsencode(path)) > _LONGEST_PATH:  # Python's own error has no errno
+        raise OSError(errno.ENAMETOOLONG, f"a socket's path must not be longer than {_LONGEST_PATH} bytes")
     with contextlib.suppress(FileExistsError):
         path.parent.mkdir(parents=True)
         path.parent.chmod(0o755)  # not limited by the umask: the mode of the socket itself controls access

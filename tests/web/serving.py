@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from agent.edge.token_file import read_token
+from agent.model.problem import Problem
 from agent.model.snapshot import Process, Snapshot
 from agent.model.status import RegistryStatus, State
 from agent.observe.counters import Counters
@@ -66,7 +67,8 @@ class Serving:
     renewals: Renewals = field(default_factory=Renewals)
     lines: RecentLines = field(default_factory=Lines)
     broken: bool = False
-    inherited: socket.socket | None = None
+    inherited: Sequence[socket.socket] = ()
+    not_inherited: Sequence[Problem] = ()
     process: Process = field(default_factory=process)
 
     def __post_init__(self) -> None:
@@ -96,6 +98,7 @@ class Serving:
             log=self.log,
             socket_path=self.socket,
             inherited=self.inherited,
+            not_inherited=self.not_inherited,
         )
 
     def _recent_events(self, lines: int) -> Sequence[str]:

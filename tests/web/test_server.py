@@ -8,8 +8,10 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from agent.model.problems.environment import StatusListenFailed
 from agent.settings import StatusSettings
 from agent.web.sockets import bind_unix
 from tests.rig.waiting import PATIENCE_S, eventually
@@ -90,13 +92,25 @@ async def test_a_running_agents_socket_is_not_replaced() -> None:
         retries.cancel()
 
 
-async def test_a_file_that_is_not_a_socket_is_not_deleted(tmp_path: Path) -> None:
-    """The file stays, and TCP works."""
-    (tmp_path / "agent.sock").write_text("mine")
+@pytest.mark.parametrize("other", ["file", "directory"])
+async def test_a_file_that_is_not_a_socket_is_not_deleted(tmp_path: Path, other: str) -> None:
+    """It stays, the hint says what to do with it, and TCP works."""
+    path = tmp_path / "agent.sock"
+    path.mkdir() if other == "directory" else path.touch()
     async with serving(directory=tmp_path) as rig, rig.on_tcp() as tcp:
         assert (await tcp.get("/livez")).status == 200
-        assert codes(rig) == [("status_listen_failed", str(rig.socket))]
-    assert (tmp_path / "agent.sock").read_text() == "mine"
+        (warning,) = rig.board.snapshot.warnings
+        assert warning.key == ("status_listen_failed", str(rig.socket))
+        assert warning.hint.startswith("rename this file or directory")
+    assert path.is_dir() if other == "directory" else path.is_file()
+
+
+async def test_a_path_that_is_too_long_for_a_socket_is_reported(tmp_path: Path) -> None:
+    """The hint names the variable that changes it."""
+    async with serving(directory=tmp_path / ("long" * 30)) as rig:
+        (warning,) = rig.board.snapshot.warnings
+        assert warning.message.endswith("a socket's path must not be longer than 107 bytes")
+        assert warning.hint == "set RUNTIME_DIRECTORY to a directory with a shorter path"
 
 
 async def test_a_taken_port_is_reported_once_and_retried() -> None:
@@ -124,18 +138,20 @@ async def test_an_unusable_address_is_reported(listen: str) -> None:
         assert (await unix.get("/livez")).status == 200
 
 
-async def test_an_inherited_socket_is_used() -> None:
-    """The server uses systemd's socket, and does not remove its file."""
+async def test_inherited_sockets_are_used() -> None:
+    """The server uses all of systemd's sockets, does not remove their files, and reports what it may not serve."""
     with tempfile.TemporaryDirectory(prefix="ra-") as directory:
-        given = socket.socket(socket.AF_UNIX)
-        given.bind(f"{directory}/agent.sock")
-        given.listen()
-        rig = Serving(Path(directory), StatusSettings(listen=""), inherited=given)
+        given = [bind_unix(Path(directory, name)) for name in ("agent.sock", "second.sock")]
+        refused = StatusListenFailed("descriptor 5", "descriptor 5 is not a socket")
+        rig = Serving(Path(directory), StatusSettings(listen=""), inherited=given, not_inherited=[refused])
         await rig.server.start()
-        async with rig.on_socket() as unix:
-            assert (await unix.get("/livez")).status == 200
+        for each in given:
+            connector = aiohttp.UnixConnector(each.getsockname())
+            async with aiohttp.ClientSession("http://localhost", connector=connector) as unix:
+                assert (await unix.get("/livez")).status == 200
+        assert codes(rig) == [refused.key]
         await rig.server.close()
-        assert rig.socket.exists()
+        assert {path.name for path in Path(directory).iterdir()} == {"agent.sock", "second.sock"}
 
 
 async def test_a_deleted_socket_file_is_created_again() -> None:
