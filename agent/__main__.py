@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     # Before anything reads them: the SDK, OpenSSL and children read the variables of the process, not a mapping.
     drop_empty(os.environ)
     args = parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
+    args.set = [*args.set_before, *args.set]
     code: int = args.run(args)
     return code
 
@@ -50,26 +51,30 @@ def parser(words: Collection[str]) -> argparse.ArgumentParser:
         prog="registry-agent", description="Keeps a development environment logged in to its container registries."
     )
     known.add_argument("--version", action="version", version=f"registry-agent {__version__}")
-    _add_common(known, config=None, assignments=[])
+    _add_common(known, config=None, assignments="set_before")
     commands = known.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         if name in words:
             module = importlib.import_module(f"agent.cli.{name.replace('-', '_')}")
-            _add_common(command, config=argparse.SUPPRESS, assignments=argparse.SUPPRESS)
+            _add_common(command, config=argparse.SUPPRESS, assignments="set")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return known
 
 
-def _add_common(parser: argparse.ArgumentParser, *, config: str | None, assignments: list[str] | str) -> None:
-    """Add the options that are allowed before and after the command's name. The one after it wins."""
+def _add_common(parser: argparse.ArgumentParser, *, config: str | None, assignments: str) -> None:
+    """Add the options that are allowed before and after the command's name. The one after it wins.
+
+    `assignments` names the list of what `--set` was given. argparse replaces a list that both would share.
+    """
     parser.add_argument("--config", metavar="FILE", default=config, help="the settings file")
     parser.add_argument(
         "--set",
         metavar="SECTION.KEY=VALUE",
         action="append",
-        default=assignments,
+        dest=assignments,
+        default=[],
         help="set one setting; overrides the environment and the file; can be repeated",
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.__main__ import main
 from agent.cli import check_config
 from agent.settings_loader.sources import DEFAULT_FILE
 
@@ -50,3 +51,12 @@ def test_a_malformed_set_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> N
     """The exit code is 64, and the message shows the correct form."""
     assert check_config.run(Namespace(config=None, set=["log.level"])) == 64
     assert "SECTION.KEY=VALUE" in capsys.readouterr().err
+
+
+def test_set_counts_before_and_after_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both are used. If both set the same key, the one after the command wins."""
+    before, after = ["--set", "log.level=loud", "--set", "renewal.fraction=2"], ["--set", "log.format=odd"]
+    assert main([*before, "check-config", *after]) == 78
+    keys = [line.split()[1] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(keys) == ["log.format", "log.level", "renewal.fraction"]
+    assert main(["--set", "log.level=loud", "check-config", "--set", "log.level=debug"]) == 0
