@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from agent.bootstrap import Bootstrap
+from agent.model.problem import Severity
 from agent.model.problems.environment import SettingsInvalid
 from agent.settings import Settings
 from agent.settings_loader import Loaded
@@ -103,7 +104,8 @@ class SettingsUpdates:
         if settings.docker.config_dir == current:
             return settings
         message = f"the new docker.config_dir applies at the next start; until then the agent uses {current}"
-        self._at_next_start = (SettingsInvalid("docker.config_dir", message, hint="restart the agent"),)
+        notice = SettingsInvalid("docker.config_dir", message, hint="restart the agent", severity=Severity.NOTICE)
+        self._at_next_start = (notice,)
         return replace(settings, docker=replace(settings.docker, config_dir=current))
 
     def _apply(self, settings: Settings) -> None:

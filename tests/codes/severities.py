@@ -13,7 +13,7 @@ SEVERITIES: Final = {
     "engine_unreachable": _NOTICE,
     "engine_forbidden": _WARNING,
     "engine_unresponsive": _WARNING,
-    "settings_invalid": _ERROR,
+    "settings_invalid": _NOTICE | _ERROR,
     "status_listen_failed": _WARNING,
     "state_unusable": _NOTICE | _WARNING,
     "secret_invalid": _WARNING,

@@ -98,17 +98,17 @@ def test_a_bad_settings_file_at_a_reload(world: World) -> None:
 
 @causes("settings_invalid")
 def test_an_invalid_variable_next_to_a_good_file(world: World) -> None:
-    """A wrong variable stays reported. So does a setting for the next start, even if a later file is invalid."""
+    """A wrong variable stays an error. A setting for the next start is a notice, even if a later file is invalid."""
     world.start(REGISTRY_AGENT_RETRY_MAX_WAIT_S="abc")
     world.raised("settings_invalid", "retry.max_wait_s")
     good = world.settings_file.read_text()
     world.settings_file.write_text(good.replace("[docker]", f'[docker]\nconfig_dir = "{world.home}/elsewhere"'))
     world.reload()
-    world.raised("settings_invalid", "docker.config_dir", says="next start")
+    world.raised("settings_invalid", "docker.config_dir", says="next start", severity="notice")
     world.settings_file.write_text("retry = 7")
     world.reload()
     world.raised("settings_invalid", "retry")
-    world.raised("settings_invalid", "docker.config_dir", says="next start")
+    world.raised("settings_invalid", "docker.config_dir", says="next start", severity="notice")
     world.settings_file.write_text(good)
     world.reload()
     world.cleared("settings_invalid", "docker.config_dir")
