@@ -43,7 +43,7 @@ def docker_directory(user: str) -> Path | None:
 def home(environ: Mapping[str, str]) -> Path:
     """Return the home directory of the user that runs the process."""
     if environ.get("HOME"):
-        return Path(environ["HOME"])
+        return Path(environ["HOME"]).absolute()
     try:
         return Path(pwd.getpwuid(os.geteuid()).pw_dir)
     except KeyError:
@@ -51,26 +51,35 @@ def home(environ: Mapping[str, str]) -> Path:
 
 
 def runtime_directory(environ: Mapping[str, str]) -> Path:
-    """Return the directory for the socket and for running logins. It is empty after a boot."""
+    """Return the absolute path of the directory for the socket and for running logins. It is empty after a boot."""
+    # Absolute, because docker runs in another directory than the agent.
     given = environ.get("RUNTIME_DIRECTORY")
     if given:
-        return Path(given.split(":")[0])
+        return Path(given.split(":")[0]).absolute()
     if os.geteuid() == 0:
         return _SYSTEM_RUNTIME
-    session = environ.get("XDG_RUNTIME_DIR")
+    session = _xdg(environ, "XDG_RUNTIME_DIR")
     # Without a session directory, use the state directory: unlike in /tmp, no other user can create it first.
-    return Path(session, "registry-agent") if session else state_directory(environ) / "run"
+    return session / "registry-agent" if session else state_directory(environ) / "run"
 
 
 def state_directory(environ: Mapping[str, str]) -> Path:
-    """Return the directory for data that must survive a restart: the agent's own logins, and recent rejections."""
+    """Return the absolute path of the directory for data that must survive a restart.
+
+    This data is the agent's own logins, and recent rejections.
+    """
     given = environ.get("STATE_DIRECTORY")
     if given:
-        return Path(given.split(":")[0])
+        return Path(given.split(":")[0]).absolute()
     if os.geteuid() == 0:
         return _SYSTEM_STATE
-    state_home = environ.get("XDG_STATE_HOME")
-    return Path(state_home or home(environ) / ".local/state") / "registry-agent"
+    return (_xdg(environ, "XDG_STATE_HOME") or home(environ) / ".local/state") / "registry-agent"
+
+
+def _xdg(environ: Mapping[str, str], name: str) -> Path | None:
+    """Return a directory of the XDG Base Directory Specification, which says to ignore a relative path."""
+    given = Path(environ.get(name) or "")
+    return given if given.is_absolute() else None
 
 
 def state_directories(environ: Mapping[str, str]) -> list[Path]:
@@ -94,15 +103,22 @@ def socket_candidates(user: str | None, environ: Mapping[str, str] = os.environ)
     if user is not None and user != user_name():
         return _of_another(user)
     sudo = sudo_user(environ) if user is None else None
+    session = _xdg(environ, "XDG_RUNTIME_DIR")
     places = [
         *(socket.parent for socket in (_of_another(sudo) if sudo else [])),
         runtime_directory(environ),
         *(socket.parent for socket in _of_unit(user_name())),
         *([_SYSTEM_RUNTIME] if user in (None, _ROOT) else []),
-        *([Path(environ["XDG_RUNTIME_DIR"], "registry-agent")] if environ.get("XDG_RUNTIME_DIR") else []),
+        *([session / "registry-agent"] if session else []),
+        _session(os.geteuid()),  # cron, su and `docker exec` do not set the variable
         state_directory(environ) / "run",
     ]
     return list(dict.fromkeys(place / SOCKET_NAME for place in places))
+
+
+def _session(uid: int) -> Path:
+    """Return the agent's directory in the session that systemd opens when the user logs in."""
+    return _SESSIONS / str(uid) / "registry-agent"
 
 
 def _of_another(user: str) -> list[Path]:
@@ -113,6 +129,5 @@ def _of_another(user: str) -> list[Path]:
         account = pwd.getpwnam(user)
     except KeyError:
         return _of_unit(user)
-    session = _SESSIONS / str(account.pw_uid) / "registry-agent"
     without_session = Path(account.pw_dir, ".local/state/registry-agent/run")
-    return [*_of_unit(user), session / SOCKET_NAME, without_session / SOCKET_NAME]
+    return [*_of_unit(user), _session(account.pw_uid) / SOCKET_NAME, without_session / SOCKET_NAME]

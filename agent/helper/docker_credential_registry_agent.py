@@ -172,7 +172,9 @@ def socket_candidates(environ: dict[bytes, bytes], user: str, home: str, uid: in
     own = [session + b"/registry-agent"] if session else []
     default = [system] if uid == 0 else own or [run_directory]
     given = environ.get(b"RUNTIME_DIRECTORY")
-    places = [*([given.split(b":")[0]] if given else default), unit, unit + b"/work", system, *own, run_directory]
+    session_of_login = f"/run/user/{uid}/registry-agent".encode()
+    first = [given.split(b":")[0]] if given else default
+    places = [*first, unit, unit + b"/work", system, *own, session_of_login, run_directory]
     return [place + b"/agent.sock" for place in dict.fromkeys(places)]
 
 

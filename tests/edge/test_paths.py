@@ -75,3 +75,21 @@ def test_the_state_of_every_agent_of_the_user_is_found(me: str) -> None:
     assert own == (OF_ROOT_STATE if os.geteuid() == 0 else Path("/elsewhere/registry-agent"))
     assert others == [unit, by_hand]
     assert state_directories(ENVIRON) == [Path("/state")]
+
+
+def test_finds_the_agent_of_a_session_that_the_command_does_not_know(me: str) -> None:
+    """Cron, `su` and `docker exec` set no XDG_RUNTIME_DIR. The agent of the user's session has its socket there."""
+    place = Path(f"/run/user/{os.geteuid()}/registry-agent/agent.sock")
+    assert place in socket_candidates(None, {})
+    assert place in socket_candidates(me, {})
+
+
+@pytest.mark.parametrize("name", ["RUNTIME_DIRECTORY", "STATE_DIRECTORY", "HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"])
+def test_every_directory_is_absolute(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """docker runs in another directory than the agent. A relative XDG path does not count, as its standard says."""
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    environ = {"HOME": "/home/x", name: "some/where"}
+    found = [paths.home(environ), paths.runtime_directory(environ), paths.state_directory(environ)]
+    assert all(directory.is_absolute() for directory in [*found, *socket_candidates(None, environ)])
+    if name.startswith("XDG"):
+        assert found == [Path("/home/x"), *(Path("/home/x/.local/state/registry-agent", end) for end in ("run", ""))]
