@@ -102,13 +102,29 @@ def _listen(text: str) -> str:
         return ""
     host, _, port = text.strip().rpartition(":")
     if host.startswith("[") and host.endswith("]"):
-        IPv6Address(host[1:-1])
+        address = IPv6Address(host[1:-1])
+        # An IPv6 socket of the agent serves no IPv4 address, such as ::ffff:127.0.0.1.
+        host = str(address.ipv4_mapped) if address.ipv4_mapped else f"[{address}]"
     elif not _HOST.fullmatch(host):
         raise ValueError
     # The slice keeps `int` fast for a very long text.
     if not (port.isascii() and port.isdigit()) or int(port[:6]) > _MOST_PORT:
         raise ValueError
     return f"{host}:{int(port)}"
+
+
+def _host_name(text: str) -> str:
+    host = _matching(_HOST_PATTERN)(text.lower())
+    return f"[{IPv6Address(host[1:-1])}]" if host.startswith("[") else host
+
+
+def _origin(text: str) -> str:
+    """Return the origin exactly as a browser sends it."""
+    origin = urlsplit(_matching(_ORIGIN)(text.strip().lower().removesuffix("/")))
+    default = {"https": 443, "http": 80}.get(origin.scheme)
+    port = "" if origin.port in (None, default) else f":{origin.port}"
+    host = f"[{IPv6Address(origin.hostname)}]" if origin.netloc.startswith("[") else origin.hostname
+    return f"{origin.scheme}://{host}{port}"
 
 
 def _url(text: str, *, plain: bool) -> str:
@@ -145,13 +161,8 @@ AZURE_ID: Final = Text("a client ID", _matching(CLIENT_ID), "11111111-2222-3333-
 AZURE_TENANT: Final = Text("a tenant ID or a domain", _matching(TENANT_ID), "11111111-2222-3333-4444-555555555555")
 ARGUMENT: Final = Text("a program or an argument that is not empty", _argument, "gp")
 REGISTRY: Final = Text("a registry's host name", lambda text: parse_hostname(text).hostname, "ghcr.io")
-HOST: Final = Text("a host name without a port", lambda text: _matching(_HOST_PATTERN)(text.lower()), "*.example.com")
-# Browsers send an origin without a slash at the end.
-ORIGIN: Final = Text(
-    "an origin",
-    lambda text: _matching(_ORIGIN)(text.strip().lower().removesuffix("/")),
-    "https://dashboard.example.com",
-)
+HOST: Final = Text("a host name without a port", _host_name, "*.example.com")
+ORIGIN: Final = Text("an origin", _origin, "https://dashboard.example.com")
 LISTEN: Final = Text('host:port, [address]:port, or "" to turn TCP off', _listen, "127.0.0.1:8719")
 URL: Final = Text("https://…, http://…, or unix: and the path of a socket", lambda text: _url(text, plain=True))
 SECRET_URL: Final = Text(
