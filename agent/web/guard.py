@@ -41,11 +41,11 @@ class Guard:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in HEALTH:
-            return await handler(request)
         # Browsers send preflights without credentials, so this comes before the token is checked.
         if self._is_preflight(request):
             return web.Response(status=HTTPStatus.NO_CONTENT, headers=_CORS_REQUESTS)
+        if request.path in HEALTH:
+            return await handler(request)
         bearer = await self.token.check(request.headers.get("Authorization"))
         request[MAY_RENEW] = bearer is Bearer.RIGHT
         return self._refusal(request, bearer) or await handler(request)

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -56,7 +56,25 @@ def errors(agent_log: Log) -> Middleware:
     return middleware
 
 
-def _as_json(request: web.Request, raised: web.HTTPException) -> web.Response:
+def without_quotes(
+    handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+    """Wrap aiohttp's handler of all requests.
+
+    If there is no route, aiohttp refuses an unknown `Expect` header before any middleware, and quotes it. The header may
+    contain a secret.
+    """
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPExpectationFailed as raised:
+            return _as_json(request, raised)
+
+    return handle
+
+
+def _as_json(request: web.BaseRequest, raised: web.HTTPException) -> web.Response:
     """Convert what aiohttp raises (unknown path, wrong method, body too large) and `bad_request`."""
     path = printable(request.path, 100)
     match raised:

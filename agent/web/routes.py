@@ -61,12 +61,12 @@ class Routes:
 
     def table(self) -> list[web.RouteDef]:
         """Return all routes. Every `GET` route also answers `HEAD`."""
-        return [
+        routes = [
             web.get("/v1/status", self._status),
             web.get("/v1/events", self.events.answer),
             web.get("/v1/logs", self._logs),
             web.get("/v1/timeline", self._timeline_route),
-            web.post("/v1/renew", self._renew, expect_handler=_continue_later),
+            web.post("/v1/renew", self._renew),
             web.get("/v1/rights", _rights),
             web.get("/livez", self._livez),
             web.get("/readyz", self._readyz),
@@ -74,6 +74,10 @@ class Routes:
             web.get("/openapi.json", _openapi),
             web.get("/", self.pages.page),
             web.get("/card", self.pages.card),
+        ]
+        # aiohttp itself would answer the header `Expect` before the guard has checked the request.
+        return [
+            web.RouteDef(each.method, each.path, each.handler, {"expect_handler": _continue_later}) for each in routes
         ]
 
     async def _status(self, request: web.Request) -> web.Response:
@@ -174,7 +178,7 @@ def _parameter(request: web.Request, name: str, pattern: re.Pattern[str], meanin
 
 
 async def _continue_later(_request: web.Request) -> None:
-    """Do not send `100 Continue` yet. `_body` sends it, once the guard has allowed the request."""
+    """Do not send `100 Continue` yet: `_body` sends it, once the guard has allowed the request. Ignore all else."""
 
 
 async def _body(request: web.Request) -> object:

@@ -238,6 +238,7 @@ async def _serve(
         await runner.setup()
         http = runner.server
         assert http is not None  # noqa: S101 - `setup` has just made it
+        http.request_handler = responses.without_quotes(http.request_handler)
 
         def connection() -> asyncio.Protocol:
             return Connection(limiter, http, mute)

@@ -86,7 +86,7 @@ def test_finds_the_agent_of_a_session_that_the_command_does_not_know(me: str) ->
 
 @pytest.mark.parametrize("name", ["RUNTIME_DIRECTORY", "STATE_DIRECTORY", "HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"])
 def test_every_directory_is_absolute(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """docker runs in another directory than the agent. A relative XDG path does not count, as its standard says."""
+    """The agent starts docker in another directory. A relative XDG path does not count, as its standard says."""
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     environ = {"HOME": "/home/x", name: "some/where"}
     found = [paths.home(environ), paths.runtime_directory(environ), paths.state_directory(environ)]

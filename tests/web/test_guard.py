@@ -115,6 +115,23 @@ async def test_refused_before_the_body_is_read(token: str | None, status: bytes)
             assert (await raw(rig, head + extra + b"\r\n")).startswith(b"HTTP/1.1 " + status)
 
 
+@pytest.mark.parametrize("expect", ["secret-tok", "100-continue, secret-tok", "a\xffb"])
+async def test_an_unknown_expectation_is_neither_quoted_nor_a_way_around_the_guard(expect: str) -> None:
+    """Without a route, aiohttp answers this header before any check, so the answer must not depend on anything."""
+    async with serving() as rig:
+        rig.status = StatusSettings(listen=LISTEN, token_file=rig.use_token("s3cret"))
+        for target, statuses in (
+            ("GET /v1/status", [b"403"]),
+            ("POST /v1/renew", [b"403"]),
+            ("GET /nope", [b"417", b"400"]),
+        ):
+            head = f"{target} HTTP/1.1\r\nHost: evil.example\r\nExpect: {expect}\r\nConnection: close\r\n\r\n"
+            answer = await raw(rig, head.encode("latin-1"))
+            assert answer.split()[1] in statuses, answer
+            assert b"secret-tok" not in answer
+            assert b'{"error": {"code"' in answer
+
+
 async def test_an_allowed_client_gets_100_continue() -> None:
     """With the right token, a client that waits for 100 Continue gets it, and then its answer."""
     async with serving() as rig:
@@ -144,14 +161,15 @@ async def test_pages_of_allowed_origins_may_read() -> None:
 
 
 async def test_answers_preflight_requests_of_allowed_origins() -> None:
-    """It allows the Authorization header, and needs no token, because browsers send none with a preflight."""
+    """It allows the Authorization header, on every path, and needs no token: browsers send none with a preflight."""
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     async with serving() as rig, rig.on_tcp() as tcp:
         token_file = rig.use_token("s3cret")
         rig.status = StatusSettings(listen=LISTEN, allow_origins=("https://dash.example",), token_file=token_file)
-        good = await tcp.options("/v1/renew", headers={"Origin": "https://dash.example", **asked})
-        assert (good.status, good.headers["Access-Control-Allow-Origin"]) == (204, "https://dash.example")
-        assert "Authorization" in good.headers["Access-Control-Allow-Headers"]
+        for path in ("/v1/renew", "/livez", "/readyz", "/"):
+            good = await tcp.options(path, headers={"Origin": "https://dash.example", **asked})
+            assert (good.status, good.headers["Access-Control-Allow-Origin"]) == (204, "https://dash.example")
+            assert "Authorization" in good.headers["Access-Control-Allow-Headers"]
         bad = await tcp.options("/v1/renew", headers={"Origin": "https://evil.example", **asked})
         assert bad.status == 401
         assert "Access-Control-Allow-Origin" not in bad.headers
