@@ -72,6 +72,7 @@ class Tools:
     aws: Tool = Tool()
     engine: Engine = Engine.UNKNOWN
     podman: Tool = Tool()
+    """The podman that logs in. Next to a docker that logs in, podman does not matter, and is not looked for."""
     flavor: Flavor = Flavor.DOCKER
 
     def as_json(self) -> dict[str, Any]:
