@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ _FIRST_PASS_S: Final = 60.0
 _HOLD_S: Final = 30.0
 _PAUSE_S: Final = 0.25
 _GRACE_S: Final = 0.5
+_USER: Final = re.compile(r"[^\s/.-][^\s/]*")
 _NAMED: Final = 3
 """How many registries a "waiting for" line names."""
 
@@ -44,7 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that select an agent."""
     parser.add_argument("--socket", metavar="PATH", type=Path, help="path of the agent's socket")
-    parser.add_argument("--user", metavar="USER", help="use this user's agent (default: your own)")
+    parser.add_argument("--user", metavar="USER", type=_user, help="use this user's agent (default: your own)")
+
+
+def _user(argument: str) -> str:
+    # The name becomes part of a path, and of the name of a unit.
+    if not _USER.fullmatch(argument):
+        raise argparse.ArgumentTypeError(f"{argument!r} is not a user name")
+    return argument
 
 
 def sockets(args: argparse.Namespace) -> list[Path]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from agent.edge.paths import user_name
+from agent.edge.paths import is_user, user_name
 from agent.model.commands import command
 from agent.model.text import printable
 
@@ -21,6 +21,7 @@ _REASONS: Final = {
     TimeoutError: "no answer in time",
 }
 """Why no agent can be reached, by the error of `connect`."""
+_ACCESS_HINT: Final = "run this command as the user of that agent, or as root"
 
 
 class AgentUnavailable(Exception):  # noqa: N818 - it states a fact, and `status --wait` does not treat it as an error
@@ -98,21 +99,28 @@ class AgentClient:
             connection.close()
 
     def _connect(self, timeout: float) -> "_Socket":
-        tried = []
+        tried, denied = [], False
         for place in self._places:
             connection = _Socket(timeout)
             try:
                 connection.connect(str(place))
             except OSError as fault:
                 connection.close()
+                denied = denied or isinstance(fault, PermissionError)
                 tried.append(f"  {place}: {_reason(fault)}")
                 continue
             return connection
-        raise AgentNotRunning("\n".join(["no agent answers; looked at", *tried, self._start_hint()]))
+        hint = _ACCESS_HINT if denied else self._start_hint()
+        raise AgentNotRunning("\n".join(["no agent answers; looked at", *tried, hint]))
 
     def _start_hint(self) -> str:
-        service = command("sudo systemctl start", f"registry-agent@{self._user or user_name()}")
-        return "start it: `registry-agent run`" + (f", or {service}" if service else "")
+        me = user_name()
+        user = self._user or me
+        if user != me and not is_user(user):
+            return f"check the user name: this machine has no user {printable(user, 64)}"
+        service = command("sudo systemctl start", f"registry-agent@{user}")
+        ways = ["`registry-agent run`"] if user == me else []  # it would start an agent of another user
+        return f"start it: {', or '.join([*ways, *([service] if service else [])])}"
 
 
 class _Socket(socket.socket):

@@ -21,6 +21,15 @@ def user_name() -> str:
         return str(os.geteuid())
 
 
+def is_user(name: str) -> bool:
+    """Return whether this machine has such a user."""
+    try:
+        pwd.getpwnam(name)
+    except (KeyError, ValueError):
+        return False
+    return True
+
+
 def sudo_user(environ: Mapping[str, str] = os.environ) -> str | None:
     """Return the user who ran sudo, whose agent and registries a command as root is about. None without sudo."""
     user = environ.get("SUDO_USER")

@@ -25,11 +25,15 @@ _KEPT: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class FoundState:
-    """The state for a Docker configuration, and the file it belongs to. `lost` is the reason why some of it is lost."""
+    """The state for a Docker configuration, and the file it belongs to.
+
+    `lost` is the reason why some of it is lost. With `unreadable`, the directory itself cannot be used.
+    """
 
     path: Path
     state: SavedState
     lost: str | None = None
+    unreadable: bool = False
 
 
 def new_state(docker_config: Path) -> SavedState:
@@ -46,7 +50,7 @@ def find_state(directory: Path, docker_config: Path) -> FoundState:
     try:
         files = {path: _read(path) for path in _files(directory)}
     except OSError as error:
-        return _lost(directory, _unreadable(error), first, new)
+        return replace(_lost(directory, _unreadable(error), first, new), unreadable=True)
     readable = {path: state for path, state in files.items() if isinstance(state, SavedState)}
     own = _own(readable, docker_config)
     if own is not None:

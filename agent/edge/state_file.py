@@ -15,7 +15,7 @@ from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.state_directory import FoundState, find_state, new_state, save_state
 from agent.model.docker_config import Entry
 from agent.model.problem import Problem
-from agent.model.problems.environment import StateUnusable, state_unsaved
+from agent.model.problems.environment import StateUnusable, state_unreadable, state_unsaved
 from agent.model.stored_state import Rejection, StoredLogin
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class StateFile:
         self._rejections: dict[str, Rejection] = {}
         self._path = directory
         self._lost: str | None = None
+        self._is_unreadable = False
         self._unsaved: str | None = None if directory else _NO_DIRECTORY
         self._keep_aside = False
         self._calls: Final = BlockingCalls("state")
@@ -64,12 +65,13 @@ class StateFile:
         if found is not None:
             self._state, self._path, self._lost = found.state, found.path, found.lost
             self._entries, self._rejections = dict(found.state.entries), dict(found.state.rejections)
-            self._keep_aside = found.lost is not None
+            self._keep_aside, self._is_unreadable = found.lost is not None, found.unreadable
 
     def treat_all_as_foreign(self, reason: str) -> None:
         """Use no state: every login counts as a person's. `reason` is why the state could not be found."""
         self._lost = f"{self._directory} {reason}: every login in Docker's configuration is left alone"
         self._unsaved = self._lost
+        self._is_unreadable = True
         self._path = None
         self._state = replace(self._state, preexisting={})
 
@@ -81,8 +83,10 @@ class StateFile:
     def problems(self) -> tuple[Problem, ...]:
         """Return the same for the board."""
         place = str(self._path or "state")
-        lost = (StateUnusable(place, self._lost),) if self._lost else ()
-        return lost or ((state_unsaved(place, self._unsaved),) if self._unsaved else ())
+        if self._lost:
+            report = state_unreadable if self._is_unreadable else StateUnusable
+            return (report(place, self._lost),)
+        return (state_unsaved(place, self._unsaved),) if self._unsaved else ()
 
     @property
     def preexisting(self) -> Mapping[str, str] | None:

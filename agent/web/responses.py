@@ -61,8 +61,8 @@ def without_quotes(
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     """Wrap aiohttp's handler of all requests.
 
-    If there is no route, aiohttp refuses an unknown `Expect` header before any middleware, and quotes it. The header may
-    contain a secret.
+    If there is no route, aiohttp refuses an unknown `Expect` header before any middleware, and quotes it, although it
+    may contain a secret.
     """
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:

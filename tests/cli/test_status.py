@@ -84,6 +84,22 @@ async def test_user_with_ones_own_name_finds_ones_own_agent() -> None:
     assert (answer.code, answer.err) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("user", "code", "hint"),
+    [
+        ("daemon", 1, "start it: `sudo systemctl start registry-agent@daemon`"),
+        ("nobody-such", 1, "check the user name: this machine has no user nobody-such"),
+        ("../../etc", 64, "registry-agent status: argument --user: '../../etc' is not a user name"),
+        ("", 64, "registry-agent status: argument --user: '' is not a user name"),
+    ],
+)
+async def test_the_advice_for_another_user_is_about_that_user(user: str, code: int, hint: str) -> None:
+    """`registry-agent run` would start one's own agent, and no unit runs for a user who does not exist."""
+    answer = await command("status", "--user", user)
+    assert (answer.code, answer.out) == (code, "")
+    assert answer.err.splitlines()[-1] == hint
+
+
 async def test_exits_with_1_for_a_dead_socket_and_a_silent_agent() -> None:
     """The message tells apart a socket without a listener and an agent that does not answer within `--timeout`."""
     with tempfile.TemporaryDirectory(prefix="ra-") as directory, socket.socket(socket.AF_UNIX) as silent:

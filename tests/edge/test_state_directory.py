@@ -142,6 +142,15 @@ async def test_a_damaged_part_costs_only_itself(tmp_path: Path) -> None:
     assert StateFile.loaded(tmp_path, HOME).problems() == ()
 
 
+def test_a_directory_that_cannot_be_read_is_not_called_a_damaged_file(tmp_path: Path) -> None:
+    """No file was damaged, so none is kept. The hint is about the directory."""
+    place = tmp_path / "state"
+    place.touch()
+    (problem,) = StateFile.loaded(place, HOME).problems()
+    assert "cannot be read (not a directory)" in problem.message
+    assert problem.hint.startswith("let the agent's user read and write this directory, or set STATE_DIRECTORY")
+
+
 async def test_the_damaged_file_stays_kept_when_the_state_changes_again(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{")
     state_file = await saved(tmp_path, HOME)

@@ -87,10 +87,11 @@ def test_the_socket_refuses_another_user(target: Target) -> None:
 
 
 def test_commands_of_another_user_are_refused(target: Target) -> None:
-    """`status` and `renew` report missing permission, and nothing is renewed. The agent's own user is served."""
+    """They report missing permission, do not advise to start an agent, and renew nothing. The own user is served."""
     for command in ("status", "renew"):
         done = run(REGISTRY_AGENT, command, "--socket", target.socket, env={"HOME": "/"})
         assert done.returncode == 1, done
+        assert done.stderr.endswith("\nrun this command as the user of that agent, or as root\n")
         assert target.hostname not in done.stdout + done.stderr
     assert target.attempts() == 1
     assert target.agent.command("renew").returncode == 0

@@ -104,6 +104,15 @@ class StateUnusable(Problem):
     hint = "run `registry-agent renew` to also replace logins that the agent no longer knows; the damaged file is kept"
 
 
+def state_unreadable(subject: str, fault: str) -> StateUnusable:
+    """Report that the directory itself cannot be used, so that no file in it is known to be damaged."""
+    hint = (
+        "let the agent's user read and write this directory, or set STATE_DIRECTORY to another one; "
+        "then restart the agent"
+    )
+    return StateUnusable(subject, fault, hint=hint)
+
+
 def state_unsaved(subject: str, fault: str) -> StateUnusable:
     """Report that the state is only in memory. Logins work all the same, so this is only a notice."""
     hint = "let the agent's user write to this directory, or set STATE_DIRECTORY to another one; logins work without it"
