@@ -32,6 +32,8 @@ _LAST: Final = 100
 _ANSWER_S: Final = 10.0
 _JOURNAL_S: Final = 20.0
 _EVERY_S: Final = 0.5
+_JOURNAL_EVERY_S: Final = 2.0
+"""The same for the journal, because each time starts a process."""
 
 Print = Callable[[Iterable[Event]], bool]
 """Prints events; False if the reader has closed the pipe."""
@@ -86,7 +88,7 @@ def _follow(reader: "_Reader", filters: Choice, show: Print, events: Iterable[Ev
     known = deque(events, _KEPT * 2)
     reading = True
     while reading:
-        time.sleep(_EVERY_S)
+        time.sleep(reader.interval_s)
         old = {event.line for event in known}
         fresh = [event for event in reader.newer(old, known[-1].time if known else None) if event.line not in old]
         known.extend(fresh)
@@ -102,6 +104,7 @@ class _Reader:
         self._journal_wanted: Final = args.journal
         self._may_wait: Final = args.follow and not args.journal
         self._answering = False
+        self.interval_s: Final = _JOURNAL_EVERY_S if args.journal else _EVERY_S
 
     def first(self, begin: datetime | None) -> list[Event]:
         """Return all events there are, oldest first: the agent's, or the journal's if no agent answers.
@@ -138,6 +141,10 @@ class _Reader:
 
     def newer(self, known: set[str], last: datetime | None) -> list[Event]:
         """Return the events that may be new. Most of them are usually known already."""
+        if self._journal_wanted:
+            with contextlib.suppress(JournalUnreadable):  # it was readable at the start, and may be again
+                return self._journal(last)
+            return []
         try:
             events = self._memory(_NEWEST)
             if events and events[0].line not in known:

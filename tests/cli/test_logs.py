@@ -330,6 +330,27 @@ async def test_follow_survives_a_restart_of_the_agent(tmp_path: Path) -> None:
     assert "an agent answers" in answer.err
 
 
+@pytest.mark.parametrize("recorded", [2, 0])
+async def test_follow_stays_with_the_journal(tmp_path: Path, recorded: int) -> None:
+    """With `--journal`, it shows only what the journal gets, although an agent answers, and `-n` counts."""
+    path = journalctl(tmp_path / "bin", [entry(number, DAY[number]) for number in range(recorded)])
+    async with serving() as rig:
+        remember(rig, DAY[5:])
+        words = ("logs", "-f", "--json", "--journal", "-n", "1", "--socket", str(rig.socket))
+        following = await start(*words, PATH=f"{path}:{os.environ['PATH']}")
+        assert following.stderr is not None
+        assert b"from the journal of" in await following.stderr.readline()
+        if recorded:
+            assert await next_line(following) == DAY[1]
+        newer = journalctl(tmp_path / "newer", [entry(number, DAY[number]) for number in range(4)])
+        (newer / "entries").replace(path / "entries")
+        for number in range(recorded, 4):
+            assert await next_line(following) == DAY[number]
+        following.send_signal(2)
+        answer = await ended(following)
+    assert (answer.code, answer.out) == (0, "")
+
+
 async def test_follow_waits_for_an_agent_that_has_not_started(tmp_path: Path) -> None:
     """It reports that, with the reason, and then shows the agent's events from the first one on."""
     async with serving() as rig:
