@@ -16,6 +16,7 @@ from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret_fields import fields_meant
 from agent.model.secret_formats import FIELDS, ParseResult, read_document, read_fields
+from agent.model.text import escaped
 
 LARGEST: Final = 1024 * 1024
 _DEEPEST: Final = 1
@@ -75,22 +76,23 @@ def _readings(directory: Path, names: list[str], depth: int) -> Iterator[tuple[s
                 yield str(path), _read_file(path, meant.get(name))
         except OSError as error:
             if name not in FIELDS and _exists(path):
-                yield str(path), ParseResult.failure(str(path), *_reason(error))
+                yield str(path), ParseResult.failure(escaped(str(path)), *_reason(error))
         except DocumentError as error:
-            yield str(path), ParseResult.failure(str(path), str(error), error.hint)
+            yield str(path), ParseResult.failure(escaped(str(path)), str(error), error.hint)
 
 
 def _read_file(path: Path, field: str | None) -> ParseResult:
     """Read a document. `field` is the field of a secret that the file may be instead."""
     text, trust = _content(path)
-    result = read_document(text, str(path), path.stem.lstrip("."))
+    origin = escaped(str(path))
+    result = read_document(text, origin, path.stem.lstrip("."))
     if result.failed and field is not None:
-        return ParseResult.failure(str(path), f"is the {field} of a secret under another name", f"rename it to {field}")
+        return ParseResult.failure(origin, f"is the {field} of a secret under another name", f"rename it to {field}")
     return result.trusting(trust)
 
 
 def _read_subdirectory(path: Path, depth: int) -> Iterator[tuple[str, ParseResult]]:
-    origin = str(path)
+    origin = escaped(str(path))
     if path.parent.samefile(path) or path.parent.parent.samefile(path):
         return  # a link to its own directory
     try:
@@ -98,15 +100,15 @@ def _read_subdirectory(path: Path, depth: int) -> Iterator[tuple[str, ParseResul
         if names and depth > _DEEPEST and path.name != _SERVICE_ACCOUNT:
             fault = "is too deep: the agent reads only one level of directories"
             hint = f"move its files up, or add {shown(path)} to secrets.directories"
-            yield origin, ParseResult.failure(origin, fault, hint)
+            yield str(path), ParseResult.failure(origin, fault, hint)
         elif names and depth <= _DEEPEST:
             yield from _readings(path, names, depth)
         elif path.suffix or path.name.startswith("."):
             hint = f"put the secret there as a file, and restart the container: {EMPTY_MOUNT}"
-            yield origin, ParseResult.failure(origin, "is an empty directory, but its name is that of a file", hint)
+            yield str(path), ParseResult.failure(origin, "is an empty directory, but its name is that of a file", hint)
     except ProblemError as error:
         hint = "make it readable for the agent's user"
-        yield origin, ParseResult.failure(origin, error.problem.message.removeprefix(f"{origin} "), hint)
+        yield str(path), ParseResult.failure(origin, error.problem.message.removeprefix(f"{origin} "), hint)
 
 
 def _exists(path: Path) -> bool:
@@ -119,8 +121,8 @@ def _exists(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except PermissionError as error:
-        message = f"{path.parent} cannot be entered: permission denied"
-        raise ProblemError(SecretsUnavailable(str(path.parent), message)) from error
+        origin = escaped(str(path.parent))
+        raise ProblemError(SecretsUnavailable(origin, f"{origin} cannot be entered: permission denied")) from error
     except OSError:
         pass
     return True
@@ -128,7 +130,7 @@ def _exists(path: Path) -> bool:
 
 def _read_fields(directory: Path, names: list[str]) -> ParseResult:
     """Read a secret with one file for each field."""
-    origin, fields, trust = str(directory), {}, Trust.OWN
+    origin, fields, trust = escaped(str(directory)), {}, Trust.OWN
     for name in names:
         try:
             fields[name], of_file = _content(directory / name)
@@ -161,11 +163,11 @@ def _names(directory: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except NotADirectoryError as error:
-        fault, hint = f"{directory} is not a directory", f"set secrets.directories to {shown(directory.parent)} instead"
-        raise ProblemError(SecretsUnavailable(str(directory), fault, hint=hint)) from error
+        origin, hint = escaped(str(directory)), f"set secrets.directories to {shown(directory.parent)} instead"
+        raise ProblemError(SecretsUnavailable(origin, f"{origin} is not a directory", hint=hint)) from error
     except OSError as error:
-        fault = f"{directory} {_reason(error)[0]}"
-        raise ProblemError(SecretsUnavailable(str(directory), fault)) from error
+        origin = escaped(str(directory))
+        raise ProblemError(SecretsUnavailable(origin, f"{origin} {_reason(error)[0]}")) from error
 
 
 def _signatures(directory: Path, names: list[str], depth: int = 0) -> Iterator[Hashable]:

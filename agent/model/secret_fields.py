@@ -15,7 +15,7 @@ from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.sensitive import Sensitive
-from agent.model.text import LONE_SURROGATE, printable, trimmed
+from agent.model.text import LONE_SURROGATE, escaped, printable, trimmed
 
 E = TypeVar("E", bound=StrEnum)
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{3,127}")
@@ -63,7 +63,7 @@ class Fields:
         self._value: Mapping[str, Any] = value
         name = value.get("name")
         if isinstance(name, str) and name:
-            self._label = printable(name, 127)
+            self._label = escaped(name, 127)
 
     def invalid(self, fault: str, hint: str | None = None) -> ProblemError:
         message = f"secret {self._label} of {self._origin}: {fault}"

@@ -25,7 +25,7 @@ from agent.model.registry import Registry, registry_named
 from agent.model.secret import RegistrySecret, parse_secret
 from agent.model.secret_fields import PASSWORD_FIELDS
 from agent.model.secret_manifest import contents_of, name_of
-from agent.model.text import printable
+from agent.model.text import escaped, printable
 
 _NOT_FIELDS: Final = frozenset({"registry", "origin", "password_origin", "trust"})
 # The keys of a secret's JSON object. They are also the file names in a secret's subdirectory.
@@ -168,7 +168,7 @@ def _parts(parts: Mapping[str, Callable[[], ParseResult]], origin: str) -> Parse
         try:
             results.append(parse())
         except DocumentError as error:
-            results.append(_of_part(origin, printable(name, 127), error))
+            results.append(_of_part(origin, escaped(name, 127), error))
     found = ParseResult.joined(results)
     return replace(found, failed=bool(found.problems) and not found.secrets)
 
@@ -195,7 +195,7 @@ def without_files(problems: Iterable[Problem], used: Iterable[object]) -> tuple[
 
     For example a token file in the settings, or the password file of a secret.
     """
-    known = {printable(str(path)) for path in used}
+    known = {printable(escaped(str(path))) for path in used}
     return tuple(problem for problem in problems if problem.subject not in known)
 
 

@@ -10,8 +10,11 @@ _AROUND: Final = (
     "\u2028\u2029\u202f\u205f\u3000\xad\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060"
     "\u2066\u2067\u2068\u2069\ufeff"
 )
+_HIDDEN: Final = re.compile(rf"{CONTROL.pattern}|^ +| +$")
 # JSON can hold half a Unicode character, but nothing can write it to a pipe or a file.
 LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_FIRST_BYTE: Final = 0xDC80
+_LAST_BYTE: Final = 0xDCFF
 # What a problem's subject replaces in its hint. The end of DOCKER_HOST does not match.
 HOST_WORD: Final = re.compile(r"\bHOST\b")
 # The same word in a text from outside, such as a path. It has to stay as it is.
@@ -39,6 +42,20 @@ def program_of(word: str) -> str:
 def trimmed(text: str) -> str:
     """Return `text` without blanks and invisible characters around it."""
     return text.strip(_AROUND)
+
+
+def escaped(name: str, limit: int = 4096) -> str:
+    """Return a name or path on one line, like `printable`, but so that different names stay different."""
+    line = _HIDDEN.sub(lambda match: "".join(map(_escape, match[0])), name[:limit])
+    return line if len(line) <= limit and len(name) <= limit else line[: limit - 1] + "…"
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    # Python represents a byte of a file name that is not UTF-8 as half a Unicode character.
+    if _FIRST_BYTE <= code <= _LAST_BYTE:
+        code &= 0xFF
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"  # noqa: PLR2004 - the largest byte
 
 
 def printable(text: str, limit: int = 300) -> str:

@@ -408,3 +408,33 @@ def test_a_file_that_is_no_secret_yet_can_become_one(tmp_path: Path) -> None:
     (tmp_path / "team.json").write_text("x")
     seen.append(signature(tmp_path))
     assert len(set(seen)) == len(seen)
+
+
+def test_files_whose_names_look_alike_have_warnings_of_their_own(tmp_path: Path) -> None:
+    """Characters that no terminal shows are escaped. A blank in their place would make several files one."""
+    names = [
+        b"b\xff.json",
+        b"b\xfe.json",
+        b"b\n.json",
+        b"b\t.json",
+        b"b .json",
+        b"b.json ",
+        b"b.json",
+        "b\u202e.json".encode(),
+    ]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text('{"hostname":')
+    results = read(tmp_path).values()
+    subjects = {problem.subject for result in results for problem in result.problems}
+    shown = [
+        "b\\xff.json",
+        "b\\xfe.json",
+        "b\\x0a.json",
+        "b\\x09.json",
+        "b .json",
+        "b.json\\x20",
+        "b.json",
+        "b\\u202e.json",
+    ]
+    assert subjects == {f"{tmp_path}/{name}" for name in shown}
+    assert all(problem.message.startswith(problem.subject) for result in results for problem in result.problems)

@@ -17,6 +17,7 @@ from agent.model.secret_formats import (
     read_document,
     without_files,
 )
+from agent.model.text import escaped
 
 PASSWORD: Final = "hunter2-hunter2"
 LOGIN: Final = {"username": "bot", "password": PASSWORD}
@@ -143,7 +144,7 @@ def test_results_are_joined_without_repeating_anything() -> None:
 
 def test_a_file_with_another_use_is_not_reported_as_a_secret() -> None:
     """Such as a token file next to the secrets. Its name may contain anything."""
-    problems = [SecretInvalid(path, "is not JSON") for path in ("/s/token", "/s/a\x1bb", "/s/other")]
+    problems = [SecretInvalid(escaped(path), "is not JSON") for path in ("/s/token", "/s/a\x1bb", "/s/other")]
     assert without_files(problems, ["/s/token", "/s/a\x1bb"]) == (problems[2],)
     assert without_files(problems, []) == tuple(problems)
 
