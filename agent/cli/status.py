@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import os
 import re
 import sys
 import time
@@ -16,6 +17,7 @@ from agent.cli.terminal import Terminal, escaped, text
 from agent.edge.agent_client import AgentClient, AgentUnavailable
 from agent.edge.paths import docker_directory, socket_candidates, sudo_user
 from agent.model.hints import sudo_advice
+from agent.model.variables import obeys_escapes
 
 ANSWERED: Final = 0
 NOT_HEALTHY: Final = 2
@@ -168,7 +170,7 @@ def _waited_for(document: Document) -> str:
 
 def _watch(agent: AgentClient, document: Document, args: argparse.Namespace) -> None:
     """Show this and each further document until the reader closes the pipe."""
-    if sys.stdout.isatty() and not args.json:
+    if sys.stdout.isatty() and obeys_escapes(os.environ) and not args.json:
         # Imported here because nothing else needs it.
         from agent.cli.status_watch import watch  # noqa: PLC0415
 

@@ -82,7 +82,7 @@ def _full_screen(redraw: Callable[[], None]) -> Iterator[None]:
     silent[3] &= ~termios.ECHO
     # A stopped process would leave its picture to the shell, so Ctrl-Z does nothing.
     signal.signal(signal.SIGTSTP, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):  # the last one is Ctrl-\
         signal.signal(number, _end)
     signal.signal(signal.SIGWINCH, lambda *_: redraw())
     try:

@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import Final, Self
 
 from agent.model.text import CONTROL, printable
+from agent.model.variables import wants_colours
 
 BOLD, DIM, RED, GREEN, YELLOW = 1, 2, 31, 32, 33
 _NARROWEST: Final = 60
@@ -22,7 +23,7 @@ class Terminal:
 
     @classmethod
     def of_stdout(cls) -> Self:
-        colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        colours = sys.stdout.isatty() and wants_colours(os.environ)
         return cls(shutil.get_terminal_size((80, 24)).columns, colours)
 
     @property

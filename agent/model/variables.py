@@ -1,7 +1,7 @@
-"""Which environment variables count as set."""
+"""Which environment variables count as set, and what those about the terminal mean."""
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Final
 
 # Not REGISTRY_AGENT_*: there an empty value may be the setting, such as `status.listen`.
@@ -24,3 +24,12 @@ def drop_empty(environ: MutableMapping[str, str]) -> None:
     """
     for name in [name for name, value in environ.items() if not is_set(name, value)]:
         del environ[name]
+
+
+def obeys_escapes(environ: Mapping[str, str]) -> bool:
+    """Return whether the terminal can move its cursor and change its colours. The shell in Emacs cannot."""
+    return environ.get("TERM") != "dumb"
+
+
+def wants_colours(environ: Mapping[str, str]) -> bool:
+    return obeys_escapes(environ) and not environ.get("NO_COLOR")

@@ -14,6 +14,7 @@ from structlog.typing import Processor, WrappedLogger
 
 from agent.blocking import start_thread
 from agent.model.text import CONTROL, printable
+from agent.model.variables import wants_colours
 from agent.observe.counters import Counters
 from agent.observe.timeline import FIXED_FIELDS, Timeline, plain
 
@@ -61,7 +62,7 @@ class Log:
         self._level = LEVELS[level]
         terminal = sys.stdout.isatty()
         console = style == "console" or (style == "auto" and terminal)
-        colors = terminal and not self._environ.get("NO_COLOR")
+        colors = terminal and wants_colours(self._environ)
         self._console = structlog.dev.ConsoleRenderer(colors=colors) if console else None
         self._prefixed = not console and _to_journal(self._environ)
 

@@ -40,7 +40,7 @@ async def test_each_change_is_drawn_over_the_last_picture() -> None:
     assert not {"\x1b[2J", "\x1b[3J"} & {terminal.written[n : n + 4] for n in range(len(terminal.written))}
 
 
-@pytest.mark.parametrize("end", ["\x03", signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("end", ["\x03", "\x1c", signal.SIGTERM, signal.SIGHUP])
 async def test_restores_the_terminal(end: str | signal.Signals) -> None:
     """Echo, screen and cursor are as before, however the command ends."""
     async with serving() as rig:
@@ -142,3 +142,16 @@ async def test_respects_no_color() -> None:
         async with Terminal("status", "--socket", str(rig.socket)) as terminal:
             await terminal.ended()
             assert "\x1b[32mall is well\x1b[0m" in terminal.written
+
+
+async def test_sends_no_escapes_to_a_terminal_that_does_not_obey_them() -> None:
+    """With TERM=dumb, as in the shell of Emacs, each change is printed below the last one."""
+    async with serving() as rig:
+        fill(rig)
+        async with Terminal("status", "--watch", "--socket", str(rig.socket), TERM="dumb") as terminal:
+            seen = await terminal.shows("all is well: 1 of 1")
+            rig.log_in("another.example")
+            await terminal.shows("all is well: 2 of 2", after=seen)
+            terminal.type("\x03")
+            assert await terminal.ended() == 0
+    assert "\x1b" not in terminal.written

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.model.variables import drop_empty
+from agent.model.variables import drop_empty, wants_colours
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\t"])
@@ -19,3 +19,14 @@ def test_an_empty_setting_stays() -> None:
     environ = {"REGISTRY_AGENT_STATUS_LISTEN": "", "LANG": ""}
     drop_empty(environ)
     assert environ == {"REGISTRY_AGENT_STATUS_LISTEN": "", "LANG": ""}
+
+
+@pytest.mark.parametrize(
+    ("environ", "wanted"),
+    [({}, True), ({"TERM": "xterm", "NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_colours_are_for_terminals_that_show_them_to_people_who_want_them(
+    environ: dict[str, str], wanted: bool
+) -> None:
+    """The log of the agent and the commands follow the same rule."""
+    assert wants_colours(environ) == wanted
