@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn
 
 from agent.cli import CommandError, command, registry, seconds, write
-from agent.cli.status import add_place, agent_client, documents
+from agent.cli.status import add_place, agent_client, check_answer, documents
 from agent.cli.status_view import moment, relative
 from agent.cli.terminal import text
 from agent.edge.agent_client import AgentUnavailable
 from agent.model.problem import fault_key
+from agent.model.status_document import check_renewal
 
 RENEWED: Final = 0
 NOT_RENEWED: Final = 2
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     answer = agent.post("/v1/renew", body, min(args.timeout, _ANSWER_S))
     if answer.status != http.client.ACCEPTED:
         raise CommandError(text(answer.fault), NOT_RENEWED)
+    check_answer(check_renewal, answer.value)
     changes = documents(agent, _give_up, end=end)
     attempts = _Attempts(answer.value["attempt_ids"])
     if not attempts.open:
@@ -113,7 +115,7 @@ class _Attempts:
 
 def _in_progress(row: Document, attempt_id: str) -> bool:
     """Return whether the attempt is in progress. If the row has another attempt's id, a later one replaced ours."""
-    return bool(row["attempt_id"] == attempt_id and (row["attempting"] or row["state"] == "pending"))
+    return bool(row["attempt_id"] == attempt_id and (row.get("attempting") or row["state"] == "pending"))
 
 
 def _succeeded(row: Document, document: Document, *, everything: bool) -> bool:
@@ -124,7 +126,7 @@ def _succeeded(row: Document, document: Document, *, everything: bool) -> bool:
     if row["state"] == "logged_in" and row["last_error"] is None:
         return not _has_expired(row, document)
     # A `docker` on PATH that is not Docker's own CLI is present, but has no version.
-    has_docker = any(document["tools"][name]["version"] is not None for name in ("docker", "podman"))
+    has_docker = any(document["tools"].get(name, {}).get("version") is not None for name in ("docker", "podman"))
     # A warning about the registry's secret has the secret as its subject.
     about = ((warning["subject"], warning["message"]) for warning in document["warnings"])
     has_warning = any(subject == row["hostname"] or message == row["last_error"] for subject, message in about)

@@ -14,9 +14,10 @@ from typing import Any, Final
 from agent.cli import CommandError, command, seconds, write, write_error
 from agent.cli.status_view import status_lines
 from agent.cli.terminal import Terminal, escaped, text
-from agent.edge.agent_client import AgentClient, AgentUnavailable
+from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentUnavailable
 from agent.edge.paths import docker_directory, socket_candidates, sudo_user
 from agent.model.hints import sudo_advice
+from agent.model.status_document import check_status
 from agent.model.variables import obeys_escapes
 
 ANSWERED: Final = 0
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     """
     agent = agent_client(args)
     try:
-        document = _first_pass(agent, args) if args.wait else agent.status(args.timeout or _ANSWER_S)
+        document = _first_pass(agent, args) if args.wait else _ask(agent, args.timeout or _ANSWER_S)
         if args.watch:
             _watch(agent, document, args)
             return ANSWERED
@@ -86,6 +87,20 @@ def run(args: argparse.Namespace) -> int:
         raise
     _show(document, args)
     return NOT_HEALTHY if args.strict and document.get("condition") != "healthy" else ANSWERED
+
+
+def check_answer(check: Callable[[object], None], answer: object) -> None:
+    """Check an answer, which may come from any program, so that all else can rely on its fields."""
+    try:
+        check(answer)
+    except TypeError as error:
+        raise AgentNotResponding(f"its answer is not valid: {error} is missing or of the wrong type") from error
+
+
+def _ask(agent: AgentClient, timeout: float, *, since: int | None = None, wait_s: float = 0.0) -> Document:
+    document = agent.status(timeout, since=since, wait_s=wait_s)
+    check_answer(check_status, document)
+    return document
 
 
 def documents(
@@ -112,7 +127,7 @@ def documents(
         left = max(end - time.monotonic(), 0)
         wait_s = min(left, hold_s)
         try:
-            document = agent.status(min(left + _GRACE_S, wait_s + _ANSWER_S), since=since, wait_s=wait_s)
+            document = _ask(agent, min(left + _GRACE_S, wait_s + _ANSWER_S), since=since, wait_s=wait_s)
         except AgentUnavailable as error:
             if time.monotonic() + _PAUSE_S >= end:
                 raise

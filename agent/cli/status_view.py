@@ -1,7 +1,7 @@
 """Formats the status document for a terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from agent.cli.terminal import BOLD, GREEN, RED, YELLOW, Terminal, counted, text
@@ -142,9 +142,11 @@ def _warning(terminal: Terminal, alike: Sequence[Json], now: datetime | None) ->
 def moment(value: object) -> datetime | None:
     """Parse an RFC 3339 time; None if it is null or cannot be parsed."""
     try:
-        return datetime.fromisoformat(str(value)) if value else None
+        time = datetime.fromisoformat(str(value)) if value else None
     except ValueError:
         return None
+    # Without a time zone, it could not be compared with the others.
+    return time if time is None or time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def relative(value: object, now: datetime | None) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +14,11 @@ import pytest
 from aiohttp import web
 
 from agent.edge.paths import user_name
+from agent.services.board import Board
 from tests.codes.programs import script
 from tests.codes.world import LOGIN, World
 from tests.doctor.machine import Doctor, Told
+from tests.fakes import EPOCH, FakeLog, process
 
 EVIL: Final = "\x1b]0;owned\x07\u202e\u2028"
 
@@ -211,7 +214,8 @@ def test_sudo_docker_reads_roots_configuration(world: World, doctor: Doctor, ima
 def test_the_status_of_root_says_whose_logins_it_shows(world: World, user: str, *, shown: bool) -> None:
     """`sudo docker` uses only the logins of root's own agent, not those that `sudo registry-agent status` shows."""
     world.prepare(SUDO_USER="daemon")
-    agent = OtherAgent({**_status("logged_in", world.good.hostname, user), "warnings": []})
+    board = Board(replace(process(), user=user), lambda: EPOCH, FakeLog())
+    agent = OtherAgent(board.snapshot.as_json(EPOCH, 0.0))
     world.here.call(agent.start(world.agent.socket))
     done = world.agent.command("status")
     world.here.call(agent.stop())
