@@ -50,9 +50,10 @@ def docker_directory(user: str) -> Path | None:
 
 
 def home(environ: Mapping[str, str]) -> Path:
-    """Return the home directory of the user that runs the process."""
-    if environ.get("HOME"):
-        return Path(environ["HOME"]).absolute()
+    """Return the home directory of the user that runs the process. A relative HOME does not count."""
+    given = Path(environ.get("HOME") or "")
+    if given.is_absolute():
+        return given
     try:
         return Path(pwd.getpwuid(os.geteuid()).pw_dir)
     except KeyError:

@@ -97,7 +97,7 @@ def default_settings(environ: Mapping[str, str]) -> Settings:
 
 def _docker_config(environ: Mapping[str, str]) -> Path:
     """Return where the first docker on PATH keeps its configuration. One from snap has a home directory of its own."""
-    own_home = home(environ) if home(environ).is_absolute() else home({})
+    own_home = home(environ)
     directories = environ.get("PATH", "").split(os.pathsep)
     snaps = (index for index, directory in enumerate(directories) if is_snap(Path(directory, "docker")))
     # Only a PATH with a directory of snap is searched: any other directory could hang.
