@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from agent.observe.decoding import RUN, Level, Reduced, without_blanks
+from agent.observe.decoding import RUN, Level, Reduced, lower, without_blanks
 from agent.observe.forms import Edges, Forms
 
 _SURE: Final = 16
@@ -34,7 +34,7 @@ class SecretIndex:
         words = {literal for literal in literals if len(without_blanks(literal)) < RUN}
         self._skeletons: Final = _Needles(skeletons)
         self._literals: Final = _Needles(dict.fromkeys(map(without_blanks, literals - words), _NO_EDGES))
-        longest_first = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+        longest_first = "|".join(map(re.escape, sorted(map(lower, words), key=len, reverse=True)))
         # Only looked ahead for, because the next word may begin inside this one.
         self._words: Final = re.compile(rf"(?<!\w)(?=({longest_first})(?!\w))") if words else None
 
@@ -45,7 +45,7 @@ class SecretIndex:
         if self._literals.edges:
             yield from _bounded(self._literals.spans(level.text, level.visible), len(level.text))
         if self._words:
-            yield from (word.span(1) for word in self._words.finditer(level.text))
+            yield from (word.span(1) for word in self._words.finditer(lower(level.text)))
 
 
 class _Needles:

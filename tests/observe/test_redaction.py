@@ -9,6 +9,7 @@ import textwrap
 import threading
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote
 
@@ -74,12 +75,27 @@ def forms(secret: str) -> dict[str, str]:
         "wrapped and indented": f"{secret[:half]}\r\n    {secret[half:]}",
         "wrapped by a shell": f"{secret[:half]}\\\n{secret[half:]}",
         "without line breaks": " ".join(secret.split("\n")),
+        "lower case": secret.lower(),
+        "UTF-8 read as Latin-1": raw.decode("latin-1"),
+        "UTF-8 read as Windows-1252": raw.decode("cp1252", "replace"),
     }
+    if secret.upper().lower() == secret.lower():
+        found["upper case"] = secret.upper()
+    with suppress(UnicodeEncodeError):
+        latin = secret.encode("latin-1")
+        found |= {"Latin-1 read as UTF-8": latin.decode(errors="replace"), "Latin-1 in base64": _base64(latin)}
+    for name in ("JSON", "JSON in Unicode", "JSON of Go"):
+        encoded = _base64(f'{{"username":"bob","password":"{found[name]}"}}'.encode())
+        found |= {f"base64 of {name}": encoded, f"base64 of base64 of {name}": _base64(encoded.encode())}
     for name, encode in (("base64", base64.b64encode), ("base64url", base64.urlsafe_b64encode)):
         encoded = encode(raw).decode()
         found |= {name: encoded, f"{name} without padding": encoded.rstrip("="), f"{name} in a URL": quote(encoded)}
         found[f"{name} wrapped"] = "\n".join(textwrap.wrap(encoded, 8))
     return found
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 _ESCAPED_BLANK: Final = re.compile(
@@ -130,6 +146,25 @@ def test_the_base64_of_user_and_password_is_masked_at_every_alignment(secret: st
         left = scrubber.scrub(encode(f"{user}:{secret}".encode()).decode())
         assert MASK in left
         assert len(left.replace(MASK, "").rstrip("=")) <= -(-(len(user) + 1) * 8 // 6) + 1
+
+
+@pytest.mark.parametrize("before", ["", "v2/", "auth=", "/a/directory/", "it is "])
+@pytest.mark.parametrize("after", ["", "/", "/tail", " and more", "…"])
+def test_base64_that_holds_an_escaped_secret_is_masked_wherever_it_stands(before: str, after: str) -> None:
+    """Docker sends a login as base64 of JSON, and Go escapes `&` there. No character of the secret can be read."""
+    scrubber = Scrubber()
+    scrubber.protect(["Tr0ub4dor&3xyzQab"])
+    encoded = base64.urlsafe_b64encode(rb'{"username":"bob","password":"Tr0ub4dor\u00263xyzQab"}').decode()
+    left = scrubber.scrub(f"{before}{encoded}{after}")
+    assert MASK in left
+    assert left.replace(MASK, "") in f"{before}{after}"
+
+
+def test_a_word_of_the_agent_next_to_an_umlaut_stays_readable() -> None:
+    """The secret may lose its umlaut on the way. A word such as `password` that is left is not masked."""
+    scrubber = Scrubber()
+    scrubber.protect(["ü-password"])
+    assert scrubber.scrub_own("it has no password") == "it has no password"
 
 
 @given(st.text(st.sampled_from("abcXYZ019 \"'\\/%&<>+-_=?é密\n"), min_size=12, max_size=40))
@@ -263,7 +298,9 @@ def test_a_long_text_is_scrubbed_too() -> None:
     assert scrubber.scrub("x" * 100_000 + "the-first-secret") == "x" * 100_000 + "[redacted]"
 
 
-@pytest.mark.parametrize("password", ["login", "2026", "password", "docker", "no", "registry", "docker-login", ": "])
+@pytest.mark.parametrize(
+    "password", ["login", "2026", "password", "docker", "no", "registry", "docker-login", ": ", "5000"]
+)
 def test_a_password_that_is_a_word_of_the_agent_is_masked_only_in_texts_from_outside(password: str) -> None:
     """In the agent's own messages, masking it would hide what people need, and show what the password is."""
     scrubber = Scrubber()
@@ -274,7 +311,13 @@ def test_a_password_that_is_a_word_of_the_agent_is_masked_only_in_texts_from_out
         assert scrubber.scrub(f"it said {password} to me") == f"it said {MASK} to me"
 
 
-@pytest.mark.parametrize("password", ["hunter2", "sesame-street", "zyxw", "login-4711-xyz", "correct horse"])
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("hunter2", "sesame-street", "zyxw", "login-4711-xyz", "correct horse"),
+        *("!@#$%^&*()_+", "$%^&*!@#", "8734652198", "415-555-0199", "docker-8734652198"),
+    ],
+)
 def test_any_other_password_is_masked_in_the_agents_own_messages_too(password: str) -> None:
     """They may quote text from outside."""
     scrubber = Scrubber()
@@ -283,7 +326,22 @@ def test_any_other_password_is_masked_in_the_agents_own_messages_too(password: s
 
 
 @pytest.mark.parametrize(
-    "piece", ["a", "%25", "\\", "&amp;", "…", "...", "the-first-secret", "the-fi", "\\u0061", " ", "é"]
+    "piece",
+    [
+        "a",
+        "%25",
+        "\\",
+        "&amp;",
+        "…",
+        "...",
+        "the-first-secret",
+        "the-fi",
+        "\\u0061",
+        " ",
+        "é",
+        "\u0301\u0323",
+        "dXNlcjpuYW1l",
+    ],
 )
 def test_the_time_grows_with_the_text_and_not_faster(piece: str) -> None:
     """Whatever a text consists of."""
@@ -307,5 +365,5 @@ def test_the_time_of_a_search_does_not_grow_with_the_number_of_secrets() -> None
 
 def test_the_time_to_learn_secrets_grows_with_their_length_and_not_faster() -> None:
     """Also if they consist of punctuation, line breaks or escapes."""
-    for piece in ("aB3", "\n", "+/", "%25", "\\n", "line of text\n"):
+    for piece in ("aB3", "\n", "+/", "%25", "\\n", "line of text\n", "\u0301\u0323", "é", "éabcdef"):
         assert_linear(lambda size, piece=piece: Scrubber().protect([piece * (size // len(piece))]))  # type: ignore[misc]
