@@ -61,9 +61,6 @@ if TYPE_CHECKING:
     from agent.edge.password_sources import PasswordSources
 
 _LOADING: Final = BlockingCalls("password-sources")
-# How many of the newest tokens and AWS keys the log masks. Older ones were replaced or have expired.
-_MASKED_TOKENS = 50
-_MASKED_KEYS = 200
 # How long to wait for a registry's time.
 _TIME_S = 10.0
 # An idle agent allocates too little for the interpreter to collect garbage by itself.
@@ -78,7 +75,7 @@ class Components:
         self._http: Final = HttpClient()
         self._time: Final = ConfirmedTime(bootstrap.clock)
         self._registries: Final = RegistryClient(self._http, bootstrap.clock.now, scrub=bootstrap.scrubber.scrub)
-        self._learned: Final = LearnedSecrets(bootstrap.scrubber, "clouds", _MASKED_KEYS)
+        self._learned: Final = LearnedSecrets(bootstrap.scrubber)
         self._served: Final = ServedLogins()
         self.file_watcher: Final = FileWatcher()
         self._build_docker()
@@ -156,7 +153,7 @@ class Components:
         store = CredentialStore(
             self.docker_config,
             CredentialHelpers(
-                environ, unit=bootstrap.systemd.unit, learned=self._learned, scrub=bootstrap.scrubber.scrub
+                environ, unit=bootstrap.systemd.unit, learned=self._learned.of, scrub=bootstrap.scrubber.scrub
             ),
             self.state_file,
             has_ended=lambda end: time.now().proves(end),
@@ -184,7 +181,6 @@ class Components:
 
     def _build_credentials(self) -> None:
         bootstrap, environ, clock = self._bootstrap, self._bootstrap.environ, self._bootstrap.clock
-        learned = LearnedSecrets(bootstrap.scrubber, "tokens", _MASKED_TOKENS)
         clouds = Clouds(
             http=self._http,
             environ=environ,
@@ -200,12 +196,13 @@ class Components:
             return PasswordSources(environ=environ, now=clock.now, unit=bootstrap.systemd.unit)
 
         async def fetch(source: TokenSource, settings: Settings) -> Token:
-            if isinstance(source, PasswordSource):
-                passwords = await _LOADING.call("password sources", load_passwords, timeout=None)
-                token = await passwords.fetch_token(source, settings.aws.call_timeout_s)
-            else:
-                token = await clouds.fetch_token(source, settings)
-            learned(token.password)  # before anything can print it
+            with self._learned.asking(source):
+                if isinstance(source, PasswordSource):
+                    passwords = await _LOADING.call("password sources", load_passwords, timeout=None)
+                    token = await passwords.fetch_token(source, settings.aws.call_timeout_s)
+                else:
+                    token = await clouds.fetch_token(source, settings)
+                self._learned(token.password)  # before anything can print it
             self._time.observe(token.server_time)
             return token
 
@@ -290,6 +287,7 @@ class Components:
         self.logins.wake()
 
     def _follow(self, plan: Plan) -> None:
+        self._learned.retain({*plan.token_sources, *(login.registry.docker_key for login in plan.logins)})
         self.logins.follow(plan)
         self.source_files.follow(plan)
 

@@ -33,7 +33,6 @@ from agent.settings_loader import Loaded
 
 _HELPER_S: Final = 6.0
 _TIME_S: Final = 3.0
-_MAX_TOKENS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class Context:
         self.user: Final = paths.user_name()
         self.scrubber: Final = Scrubber()
         self.scrubber.protect(secrets_of_environment(environ), owner="environment")
-        self.learned: Final = LearnedSecrets(self.scrubber, "tokens", _MAX_TOKENS)
+        self.learned: Final = LearnedSecrets(self.scrubber)
         self.http: Final = HttpClient()
         self.requests: Final = RegistryClient(self.http, _now, scrub=self.scrubber.scrub)
         shared: dict[str, Any] = {

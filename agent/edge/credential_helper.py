@@ -47,14 +47,15 @@ class CredentialHelpers:
         deadline_s: float = DEADLINE_S,
         unit: str | None = None,
         docker_config: Path | None = None,
-        learned: Callable[[Sensitive], object] = bool,
+        learned: Callable[[str, Sensitive], object] = lambda *_: None,
         scrub: Callable[[str], str] = str,
     ) -> None:
         """`unit` is the systemd service that the agent runs in. Its sandbox may block a helper.
 
         `docker_config` is passed on as DOCKER_CONFIG, as docker does: it leads the agent's helper to the right agent.
 
-        `learned` is called with each secret before a helper gets it. `scrub` removes known secrets from its output.
+        `learned` is called with the server and its secret before a helper gets it. `scrub` removes known secrets from
+        its output.
         """
         self._hint: Final[Callable[[str, str], str]] = (
             (lambda name, error: _sandboxed(name, error, unit, environ)) if unit else helper_hint
@@ -93,7 +94,7 @@ class CredentialHelpers:
 
     async def store(self, name: str, server: str, entry: Entry) -> None:
         """Give the helper the login in `entry` to keep for `server`."""
-        self._learned(entry.secret)  # the registry may have issued it for the password
+        self._learned(server, entry.secret)  # the registry may have issued it for the password
         username = TOKEN_USER if entry.identity_token else entry.username
         login = json.dumps({"ServerURL": server, "Username": username, "Secret": entry.secret.reveal()})
         self._check(await self._run(name, "store", server, login), name, "store", server)

@@ -1,7 +1,12 @@
 """Masks known secrets in every text, in all forms in which they can appear. This is the last line of defense."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import ChainMap, deque
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 from urllib.parse import unquote
 
@@ -22,6 +27,10 @@ _VARIABLES: Final = (
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}://", re.IGNORECASE)
 _URL_DELIMITER: Final = re.compile(r"[@:/?#]")
 _SHORTEST_PART: Final = 3
+_NEWEST: Final = 64
+"""So many secrets are indexed anew for each new one. Each index slows down every search."""
+_asked: Final[ContextVar[set[str]]] = ContextVar("asked")
+"""What the source that is being asked has given so far."""
 
 
 class Scrubber:
@@ -38,8 +47,8 @@ class Scrubber:
 
         For very many secrets this takes a while, and may run in a thread.
         """
-        former = self._forms.get(owner, {})
-        # Values that stay keep their forms, because computing them is expensive.
+        # Values that stay, or that another owner has, keep their forms, because computing them is expensive.
+        former = ChainMap(*[*self._forms.values()])
         forms = {value: former.get(value) or forms_of(value) for value in frozenset(values) - _NOT_SECRET}
         unmistakable = [form for value, form in forms.items() if not is_ordinary(value)]
         self._forms[owner] = forms
@@ -75,23 +84,85 @@ def _mask(text: str, indexes: Sequence[SecretIndex]) -> str:
     return "".join([*pieces, text[max(masked, 0) :]])
 
 
-class LearnedSecrets:
-    """Adds secrets that appear at run time to a scrubber, each before its first use. Keeps the `most` newest."""
+@dataclass(frozen=True, slots=True)
+class _Rounds:
+    """What was learned while a source gave its last two tokens, and in its last two attempts."""
 
-    def __init__(self, scrubber: Scrubber, owner: str, most: int) -> None:
+    given: deque[set[str]] = field(default_factory=lambda: deque(maxlen=2))
+    tried: deque[set[str]] = field(default_factory=lambda: deque(maxlen=2))
+
+    @property
+    def all(self) -> Iterator[set[str]]:
+        return chain(self.given, self.tried)
+
+
+class LearnedSecrets:
+    """Adds secrets that appear at run time to a scrubber, each before its first use.
+
+    The agent still uses the last token of each source, and a message may repeat the secrets of the one before. So
+    what was learned for the last two tokens of a source is kept, and in the last two attempts to get one.
+    """
+
+    def __init__(self, scrubber: Scrubber, owner: str = "learned") -> None:
         self._scrubber: Final = scrubber
         self._owner: Final = owner
-        self._most: Final = most
-        self._values: dict[str, None] = {}
+        self._always: Final[set[str]] = set()
+        self._sources: Final[dict[Hashable, _Rounds]] = {}
+        self._planned: frozenset[Hashable] = frozenset()
+        self._indexed: set[str] = set()
+        self._newest: Final[set[str]] = set()
 
     def __call__(self, secret: Sensitive) -> None:
+        """Mask the secret as long as the source that is being asked keeps it; always if no source is being asked."""
         value = secret.reveal()[:_SHOWN]  # the beginning is enough to recognize a cut secret
-        known = value in self._values
-        self._values.pop(value, None)
-        self._values[value] = None  # a dict keeps the order of insertion: the last is the newest
-        if not known:
-            self._values = dict.fromkeys([*self._values][-self._most :])
-            self._scrubber.protect(self._values, owner=self._owner)
+        _asked.get(self._always).add(value)
+        if value not in self._indexed and value not in self._newest:
+            self._add(value)
+
+    @contextmanager
+    def asking(self, source: Hashable) -> Iterator[None]:
+        """Keep what is learned meanwhile, also in tasks that start meanwhile, as secrets of `source`."""
+        rounds, learned = self._sources.setdefault(source, _Rounds()), set[str]()
+        rounds.tried.append(learned)
+        before = _asked.set(learned)
+        try:
+            yield
+        finally:
+            _asked.reset(before)
+        rounds.given.append(learned)
+
+    def of(self, source: Hashable, secret: Sensitive) -> None:
+        """Mask a secret that `source` has given."""
+        with self.asking(source):
+            self(secret)
+
+    def retain(self, sources: Iterable[Hashable]) -> None:
+        """Forget the secrets of all sources that are neither in `sources` nor were at the last call.
+
+        A login with a source that was just removed may still be running.
+        """
+        planned = frozenset(sources)
+        gone = self._sources.keys() - planned - self._planned
+        for source in gone:
+            del self._sources[source]
+        self._planned = planned
+        if gone:
+            self._index_all()
+
+    def _add(self, value: str) -> None:
+        self._newest.add(value)
+        # Among very many, a new one gets into a small index, and the large one is built again now and then.
+        if len(self._indexed) > _NEWEST >= len(self._newest):
+            self._scrubber.protect(self._newest, owner=f"{self._owner}.newest")
+        else:
+            self._index_all()
+
+    def _index_all(self) -> None:
+        """Index all secrets that are kept, and forget the others."""
+        self._indexed = self._always.union(*(each for rounds in self._sources.values() for each in rounds.all))
+        self._newest.clear()
+        self._scrubber.protect(self._indexed, owner=self._owner)
+        self._scrubber.protect((), owner=f"{self._owner}.newest")
 
 
 def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:

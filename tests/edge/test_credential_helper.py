@@ -195,9 +195,9 @@ async def test_never_quotes_a_secret(tmp_path: Path, prints: str) -> None:
     """Some helpers print their input when they fail."""
     script(tmp_path, "chatty", f"#!/bin/sh\n{prints}\nexit 1\n")
     scrubber = Scrubber()
-    learned = LearnedSecrets(scrubber, "helpers", 10)
+    learned = LearnedSecrets(scrubber)
     environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    helpers = CredentialHelpers(environ, deadline_s=30, learned=learned, scrub=scrubber.scrub)
+    helpers = CredentialHelpers(environ, deadline_s=30, learned=learned.of, scrub=scrubber.scrub)
     with raises_problem(CredentialStoreFailed) as caught:
         await helpers.store("chatty", "ghcr.io", LOGIN)
     forms = [

@@ -199,6 +199,6 @@ def identity(
 async def fetch(who: AwsIdentity, settings: AwsSettings | None = None, *, user: str = "vscode") -> Token:
     scrubber = Scrubber()
     scrubber.protect(secrets_of_environment(os.environ), owner="environment")
-    learned = LearnedSecrets(scrubber, "clouds", 100)
+    learned = LearnedSecrets(scrubber)
     aws = AwsSdk(user=user, environ=os.environ, now=lambda: datetime.now(UTC), learned=learned, scrub=scrubber.scrub)
     return await aws.fetch_token(who, settings or AwsSettings(call_timeout_s=5))
