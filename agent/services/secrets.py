@@ -25,6 +25,8 @@ _FIRST_ANSWER_S: Final = 2.0
 _SPREAD: Final = 0.1
 _QUICK: Final = 64 << 10
 """More characters of secrets are prepared for masking in a thread, because that takes longer."""
+_EACH: Final = 300
+"""So many characters more cost as much as one more secret."""
 _MASKING: Final = BlockingCalls("masking")
 _URL: Final = "secrets.url"
 _ENVIRONMENT: Final = "secrets.environment"
@@ -179,7 +181,7 @@ class Secrets:
         while (merged := self._merged()) != self._secrets:
             # Mask the old ones too: a running login still uses them, and its error message may contain them.
             values = {*_values(self._secrets), *_values(merged)}
-            if sum(map(len, values)) <= _QUICK:
+            if sum(len(value) + _EACH for value in values) <= _QUICK:
                 self._protect(values)
                 break
             await _MASKING.call("secrets", partial(self._protect, values), timeout=None)

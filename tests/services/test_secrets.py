@@ -573,10 +573,14 @@ async def test_read_once_reads_every_source(url_bench: Bench) -> None:
     assert url_bench.record.published == []
 
 
-async def test_very_many_secrets_are_prepared_for_masking_in_a_thread(url_bench: Bench) -> None:
-    """The event loop goes on meanwhile. The secrets are still published only after that."""
+@pytest.mark.parametrize(("number", "length"), [(50, 4000), (500, 8)])
+async def test_very_many_secrets_are_prepared_for_masking_in_a_thread(
+    url_bench: Bench, number: int, length: int
+) -> None:
+    """Long ones, and short ones. The event loop goes on meanwhile, and the secrets are published only after that."""
     url_bench.write(
-        "many.json", [{**item(f"many-{number}"), "password": f"{number:04}" * 1000} for number in range(50)]
+        "many.json",
+        [{**item(f"many-{each}"), "password": f"{each:04}" * (length // 4)} for each in range(number)],
     )
     record, threads = url_bench.record, []
 
@@ -586,5 +590,5 @@ async def test_very_many_secrets_are_prepared_for_masking_in_a_thread(url_bench:
 
     record.protect = protect  # type: ignore[method-assign]  # it also records the thread
     found = await url_bench.build().read_once()
-    assert len(found.secrets) == len(record.protected) == 51, "one is from the URL"
+    assert len(found.secrets) == len(record.protected) == number + 1, "one is from the URL"
     assert threading.main_thread() not in threads
