@@ -68,9 +68,9 @@ async def output_of(context: BundleContext, name: str, *args: str) -> Finished:
     return await run_program([await find(context, name), *args], child_environment(context.environ), PROGRAM_S)
 
 
-async def run_program(args: Sequence[str], environ: Mapping[str, str], timeout: float) -> Finished:
+async def run_program(args: Sequence[str], environ: Mapping[str, str], timeout: float, stdin: bytes = b"") -> Finished:
     try:
-        return await run(args, env=environ, timeout=timeout, limit=4 * LARGEST)
+        return await run(args, env=environ, stdin=stdin, timeout=timeout, limit=4 * LARGEST)
     except ProcessTimeout:
         raise NotCollected(f"{Path(args[0]).name} did not finish within {timeout:g} s") from None
     except OSError as error:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -35,6 +35,14 @@ _ANSWER_S: Final = 8.0
 _JOURNAL_S: Final = 15.0
 _DOCTOR_S: Final = 42.0
 """The doctor's own limit is 30 s. The rest is for a busy machine."""
+_DOCTOR: Final = """
+import json, os, runpy, sys
+given = json.load(sys.stdin)
+os.environ.update(given["variables"])
+sys.argv[1:] = given["arguments"]
+runpy.run_module("agent", run_name="__main__", alter_sys=True)
+"""
+"""Runs `registry-agent`. Its settings come through a pipe, because a command line and its variables are in /proc."""
 _JOURNAL_LINES: Final = 5000
 _LONGEST_LINE: Final = 48_000
 _DAY: Final = timedelta(days=1)
@@ -81,11 +89,12 @@ async def _doctor(context: BundleContext) -> str:
     flags = [f"--set={assignment}" for assignment in context.assignments]
     socket = ["--socket", str(context.socket.absolute())] if context.socket else []
     # -I: the working directory and PYTHON* variables must not replace modules of the doctor.
-    args = [sys.executable, "-I", "-m", "agent", "doctor", "--json", *socket, *config, *flags]
+    args = [sys.executable, "-I", "-c", _DOCTOR]
     if os.geteuid() == 0 and context.user != user_name():
         # As root, the doctor would check root's permissions, and run as root on that user's files.
         args = [await find(context, "runuser"), "-u", context.user, "--", *args]
-    done = await run_program(args, doctor_environment(context.environ), _DOCTOR_S - 2)
+    given = {"arguments": ["doctor", "--json", *socket, *config, *flags], "variables": _doctor_variables(context)}
+    done = await run_program(args, child_environment(context.environ), _DOCTOR_S - 2, json.dumps(given).encode())
     if not done.stdout.strip():
         # The last line. Text that is cut at its beginning could begin with the rest of a secret.
         reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
@@ -93,11 +102,12 @@ async def _doctor(context: BundleContext) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def doctor_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of every child, and the agent's settings. Secrets in variables are not passed on."""
+def _doctor_variables(context: BundleContext) -> dict[str, str]:
+    """The agent's own variables, without its secrets. A setting in them or in a flag may be a URL with a password."""
     own = ("REGISTRY_AGENT_", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG")
-    more = {name: value for name, value in environ.items() if name.startswith(own) and name != "REGISTRY_AGENT_SECRETS"}
-    return {**child_environment(environ), **more}
+    found = {name: value for name, value in context.environ.items() if name.startswith(own)}
+    found.pop("REGISTRY_AGENT_SECRETS", None)
+    return found
 
 
 async def _docker_config(context: BundleContext) -> str:

@@ -4,13 +4,14 @@ import base64
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from agent.support.bundle_parts import doctor_environment
 from agent.support.known_secrets import secrets_in
+from tests.cli.commands import ended
 from tests.hunt.canary import Canary, Hunt, nasty_texts
 from tests.support.conftest import Machine, unpacked
 from tests.support.stub import answering, program
@@ -23,12 +24,13 @@ def login(user: str, password: str) -> str:
 
 
 @contextmanager
-def control_plane(password: str) -> Iterator[str]:
+def control_plane(password: str, on_request: Callable[[], None] = lambda: None) -> Iterator[str]:
     """A URL that returns a secret."""
     secret = {"name": "remote", "hostname": "remote.example", "username": "ada", "password": password}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            on_request()
             self.send_response(200)
             self.end_headers()
             self.wfile.write(json.dumps({"secrets": [secret]}).encode())
@@ -40,6 +42,16 @@ def control_plane(password: str) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/secrets"
         server.shutdown()
+
+
+def descendants(pid: int) -> dict[str, bytes]:
+    """The variables and the command lines of the children of a process, and of their children."""
+    found: dict[str, bytes] = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found |= {f"{child} {name}": Path(f"/proc/{child}/{name}").read_bytes() for name in ("environ", "cmdline")}
+            found |= descendants(child)
+    return found
 
 
 class Canaries:
@@ -191,13 +203,26 @@ def test_finds_the_key_in_report_url_from_the_units_variables() -> None:
     assert "https:" not in set(secrets_in({"REGISTRY_AGENT_REPORT_URL": "https://[broken/0123456789abcdef"}))
 
 
-def test_passes_no_secret_in_the_environment_of_the_doctor(machine: Machine) -> None:
-    """Except the proxy's password, because without it the doctor cannot use the proxy."""
+async def test_no_child_has_a_secret_in_its_variables_or_on_its_command_line(machine: Machine) -> None:
+    """Except the proxy's password, because without it the doctor cannot use the proxy. The doctor gets the settings."""
     canaries = Canaries(machine)
-    environ = doctor_environment(machine.env)
-    hunt = Hunt(canary for canary in canaries.all if canary.name != "proxy")
-    assert hunt.found({"environment": "\n".join(environ.values()).encode()}) == []
-    assert environ["HOME"] == machine.env["HOME"]
+    key, password = canaries.new("key of secrets.url", ""), canaries.new("password of report.url", "")
+    seen: dict[str, bytes] = {}
+
+    def look() -> None:
+        seen.update(descendants(command.pid))
+
+    with control_plane("a password of a registry", look) as url:
+        machine.env["REGISTRY_AGENT_SECRETS_URL"] = f"{url}?key={key}"
+        command = await machine.start(
+            "--set", f"report.url=https://ada:2026/{password}@127.0.0.1:9/", "-o", "out.tar.gz"
+        )
+        done = await ended(command)
+    assert done.code == 0
+    files = unpacked((machine.here / "out.tar.gz").read_bytes())
+    assert "remote.example" in files["doctor.json"].decode(), "it has read secrets.url"
+    assert seen
+    assert Hunt(canary for canary in canaries.all if canary.name != "proxy").found({**files, **seen}) == []
 
 
 async def test_the_list_counts_redactions_and_contains_no_value(machine: Machine) -> None:
