@@ -15,7 +15,7 @@ from agent.model.snapshot import Process
 from agent.observe.libraries import LibraryLog
 from agent.observe.log import Log
 from agent.observe.metrics import Metrics
-from agent.observe.redaction import Scrubber, secrets_of_environment
+from agent.observe.redaction import Scrubber, secrets_of_environment, secrets_of_settings
 from agent.services.board import Board
 from agent.settings import Settings
 from agent.web.credential import CredentialRoute
@@ -53,6 +53,7 @@ class Bootstrap:
         self.scrubber: Final = Scrubber()
         # Before anything is logged.
         self.scrubber.protect(secrets_of_environment(environ), owner="environment")
+        self.protect(settings)
         self.log: Final = Log(settings.log.level, settings.log.format, self.scrubber.scrub_own, environ)
         self.log.context["environment"] = settings.environment.id
         self.libraries: Final = LibraryLog(self.log.logger, self.scrubber.scrub)
@@ -77,6 +78,10 @@ class Bootstrap:
         # The status server starts before the logins are loaded. Until then, no registry is known.
         self.renew: Callable[[str | None], list[str]] = _renew_none
         self.server: Final = self._server()
+
+    def protect(self, settings: Settings) -> None:
+        """Mask the passwords in these settings."""
+        self.scrubber.protect(secrets_of_settings(settings), owner="settings")
 
     def _renew(self, hostname: str | None) -> list[str]:
         return self.renew(hostname)

@@ -110,6 +110,7 @@ class SettingsUpdates:
 
     def _apply(self, settings: Settings) -> None:
         bootstrap = self._bootstrap
+        bootstrap.protect(settings)
         bootstrap.settings.value = settings
         bootstrap.log.configure(settings.log.level, settings.log.format)
         bootstrap.log.context["environment"] = settings.environment.id

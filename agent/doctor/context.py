@@ -24,7 +24,7 @@ from agent.edge.state_file import StateFile
 from agent.edge.tool_probes import ToolProbes
 from agent.model.docker_config import Document
 from agent.model.plan import Plan
-from agent.observe.redaction import LearnedSecrets, Scrubber, secrets_of_environment
+from agent.observe.redaction import LearnedSecrets, Scrubber, secrets_of_environment, secrets_of_settings
 from agent.services.confirmed_time import ConfirmedTime
 from agent.services.login_hashes import LoginHashes
 from agent.services.overrides import Overrides
@@ -79,6 +79,7 @@ class Context:
         self.user: Final = paths.user_name()
         self.scrubber: Final = Scrubber()
         self.scrubber.protect(secrets_of_environment(environ), owner="environment")
+        self.scrubber.protect(secrets_of_settings(settings), owner="settings")
         self.learned: Final = LearnedSecrets(self.scrubber)
         self.http: Final = HttpClient()
         self.requests: Final = RegistryClient(self.http, _now, scrub=self.scrubber.scrub)

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -58,9 +57,12 @@ class SecretUrl:
 
 
 def without_secrets(url: str) -> str:
-    """Return the URL without user name, query and fragment, because they may be secret."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    """Return the URL without user name, query and fragment, because they may be secret.
+
+    A password that is not percent-encoded may contain `/`, `?` or `#`. So nothing before the last `@` is shown.
+    """
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + re.split("[?#]", rest.rpartition("@")[2])[0]
 
 
 async def _headers(token_file: Path | None, etag: str | None) -> dict[str, str]:

@@ -15,6 +15,7 @@ from agent.model.sensitive import Sensitive
 from agent.observe.decoding import levels
 from agent.observe.forms import Forms, forms_of, is_ordinary
 from agent.observe.secret_index import SecretIndex
+from agent.settings import Settings
 
 MASK: Final = "[redacted]"
 _NOT_SECRET: Final = frozenset({"", RUNNER_NATIVE, "redacted", MASK})
@@ -24,6 +25,9 @@ _VARIABLES: Final = (
     *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"),
     "IDENTITY_HEADER",  # Azure App Service
 )
+_NAMES_A_FILE: Final = re.compile(r"(?:_FILE|_CREDENTIALS|_CONFIG)$", re.IGNORECASE)
+_LONGEST_NAME: Final = 16
+"""A longer value of such a variable is taken for a secret unless it begins like a path."""
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}://", re.IGNORECASE)
 _URL_DELIMITER: Final = re.compile(r"[@:/?#]")
 _SHORTEST_PART: Final = 3
@@ -166,12 +170,30 @@ class LearnedSecrets:
 
 
 def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
-    """Return the secrets in the process's environment: credentials of clouds, and proxy passwords."""
+    """Return the secrets in the process's environment.
+
+    These are credentials of clouds, passwords in URLs, and what somebody put where the path of a file belongs.
+    """
     found = [environ.get(name, "") for name in _VARIABLES]
     for name, value in environ.items():
-        if name.lower().endswith("_proxy"):
+        if name.lower().endswith("_proxy") or _SCHEME.match(value):
             found += url_passwords(value)
+        elif _NAMES_A_FILE.search(name) and _is_no_path(value):
+            # On one line: a line of its own, such as the name of a section, would be masked everywhere.
+            line = " ".join(value.split())
+            # A message may show only the name of the supposed file.
+            found += [line, *(end for end in [line.rpartition("/")[2]] if len(end) > _LONGEST_NAME)]
     return found
+
+
+def secrets_of_settings(settings: Settings) -> list[str]:
+    """Return the passwords in URLs of the settings."""
+    return [each for url in (settings.secrets.url, settings.report.url) if url for each in url_passwords(url)]
+
+
+def _is_no_path(value: str) -> bool:
+    """Whether the value cannot be the path of a file, and so may be what the file should contain."""
+    return "\n" in value or "{" in value or (len(value) > _LONGEST_NAME and value[0] not in "/~.$")
 
 
 def url_passwords(url: str) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from agent.edge.secret_url import without_secrets
 from agent.settings_loader import FIELDS, Loaded
 
 
@@ -45,6 +45,7 @@ def _shown(key: str, value: Any) -> Any:
 
 def _address(url: str) -> str:
     """Scheme, host and port only: even the path of a webhook may be a key."""
-    parts = urlsplit(url)
-    more = "/…" if parts.path.strip("/") or parts.query else ""
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{more}"
+    scheme, _, rest = without_secrets(url).partition("://")
+    host, _, path = rest.partition("/")
+    more = "/…" if path.strip("/") or "?" in url else ""
+    return f"{scheme}://{host}{more}"

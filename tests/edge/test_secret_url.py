@@ -188,7 +188,14 @@ async def test_reports_a_bad_token_file_before_any_request(tmp_path: Path) -> No
     assert "secrets.token_file" in problem.hint
 
 
-def test_shows_a_url_without_its_secrets() -> None:
-    """User name, query and fragment are removed. The path of a socket is shown as it is."""
-    assert without_secrets("https://bob:hunter2@h.example:8/a?sig=hunter2#hunter2") == "https://h.example:8/a"
-    assert without_secrets("unix:/run/s.sock") == "unix:/run/s.sock"
+@pytest.mark.parametrize(
+    "user", ["", "bob:hunter2@", "bob:2026/hunter2@", "bob:/hunter2@", "bob:a?b#hunter2@", "a/b@c@"]
+)
+def test_shows_a_url_without_its_secrets(user: str) -> None:
+    """User name, query and fragment are removed, also if the password is not percent-encoded."""
+    assert without_secrets(f"https://{user}h.example:8/a?sig=hunter2#hunter2") == "https://h.example:8/a"
+
+
+def test_shows_the_path_of_a_socket_as_it_is() -> None:
+    """It has no user name, even if it contains `@`."""
+    assert without_secrets("unix:/run/s@1.sock") == "unix:/run/s@1.sock"

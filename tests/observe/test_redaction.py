@@ -10,6 +10,8 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote
 
@@ -18,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.model.text import printable
-from agent.observe.redaction import MASK, Scrubber, secrets_of_environment
+from agent.observe.redaction import MASK, Scrubber, secrets_of_environment, secrets_of_settings
+from agent.settings import ReportSettings, Settings
 from tests.hunt.canary import SPECIAL, Canary, Hunt, nasty_texts
 from tests.rig.growth import assert_linear, cpu_time
 
@@ -274,6 +277,50 @@ def test_a_proxy_variable_without_a_password_adds_no_secret() -> None:
     """Neither do the hosts of NO_PROXY."""
     environ = {"HTTP_PROXY": "http://proxy:3128", "HTTPS_PROXY": "http://user@proxy", "NO_PROXY": "localhost,.example"}
     assert set(secrets_of_environment(environ)) <= {""}
+
+
+@pytest.mark.parametrize(
+    "variable", ["AWS_SHARED_CREDENTIALS_FILE", "GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG"]
+)
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[default]\naws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        '{"type": "authorized_user", "refresh_token": "1//0gLong-Refresh/Token-Of-Google"}',
+        "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl",
+        "ghp_aTokenOfGitHub/0123456789abcdefghij",
+    ],
+)
+def test_a_credential_is_masked_where_the_path_of_its_file_belongs(variable: str, content: str) -> None:
+    """A message names the file that does not exist. Some show only its last part."""
+    scrubber = Scrubber()
+    scrubber.protect(secrets_of_environment({variable: content}))
+    message = printable(f"{variable} names {Path(content)}, which does not exist")
+    assert scrubber.scrub_own(message) == f"{variable} names {MASK}, which does not exist"
+    assert Path(content).name.strip() not in scrubber.scrub(f"no {Path(content).name.strip()} here")
+    assert scrubber.scrub("the default type is default") == "the default type is default"
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/aws/credentials-of-this-machine", "~/.aws/credentials", "$HOME/aws", "./a", "x.json"]
+)
+def test_the_path_of_a_credential_file_stays_readable(path: str) -> None:
+    """Its name helps to find what is wrong."""
+    scrubber = Scrubber()
+    scrubber.protect(secrets_of_environment({"AWS_SHARED_CREDENTIALS_FILE": path, "DOCKER_CONFIG": path}))
+    assert scrubber.scrub(f"{path} is missing") == f"{path} is missing"
+
+
+@pytest.mark.parametrize("password", ["2026/Ss9Tail", "/Ss9Tail", "a?b#Ss9Tail", "plain-Ss9Tail"])
+def test_passwords_in_urls_of_settings_and_variables_are_known(password: str) -> None:
+    """A library may show a part of the URL as its host, its port or its path."""
+    url = f"https://carl:{password}@host.invalid/v1"
+    settings = replace(Settings(), report=ReportSettings(url=url))
+    for known in (secrets_of_settings(settings), secrets_of_environment({"IDENTITY_ENDPOINT": url})):
+        scrubber = Scrubber()
+        scrubber.protect(known)
+        for part in (password, *(part for part in re.split("[/?#]", password) if len(part) > 2)):
+            assert scrubber.scrub(f"bad port: {part}") == f"bad port: {MASK}"
 
 
 def test_a_text_is_scrubbed_while_another_thread_adds_secrets() -> None:
