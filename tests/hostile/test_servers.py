@@ -4,8 +4,10 @@ import base64
 import gzip
 import json
 import re
+import socket
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -281,3 +283,32 @@ def test_a_hostile_aws(world: World, names: Sequence[str], *, role: bool) -> Non
             world.agent.wait_for("its fault", lambda s: door.hostname in {w["subject"] for w in s["warnings"]})
             assert "root:" not in json.dumps(world.agent.status()), name
             assert _used(world) < MOST_MEMORY, name
+
+
+def _repeats_passwords(connection: socket.socket, request: bytes) -> None:
+    """Answer each login with its password."""
+    login = re.search(rb"Authorization: Basic (\S+)", request, re.IGNORECASE)
+    if login is None:
+        connection.sendall(reply(b"{}", b"WWW-Authenticate: Basic realm=x", status=b"401 Unauthorized"))
+    else:
+        connection.sendall(reply(base64.b64decode(login[1]).partition(b":")[2], status=b"500 No"))
+
+
+def test_registries_that_repeat_the_passwords_of_many_files(world: World) -> None:
+    """No password is shown, however many of them are in files that the agent reads for each login."""
+    passwords = [f"Password{number}OfAFile" for number in range(60)]
+    # Each registry is another address of the loopback interface.
+    with closing(Raw(_repeats_passwords, "0.0.0.0")) as server:  # noqa: S104
+        port = server.address.rpartition(":")[2]
+        for number, password in enumerate(passwords):
+            file = world.sources.directory / f"token-{number}"
+            file.write_text(password)
+            file.chmod(0o600)
+            world.agent.give(f"team-{number}", f"127.0.1.{number}:{port}", username="bob", password_file=str(file))
+        world.start()
+        shown = world.agent.wait_for(
+            "all answers", lambda s: sum(bool(row["last_error"]) for row in s["registries"]) >= len(passwords)
+        )
+        texts = world.agent.log() + json.dumps(shown)
+    assert "[redacted]" in texts
+    assert [password for password in passwords if password in texts] == []
