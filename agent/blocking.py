@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import math
 import signal
 import threading
 import time
@@ -12,6 +13,10 @@ from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 _Call = tuple[Future[Any], Callable[[], Any]]
+_SLOW_S: Final = 1.0
+"""After this time, a call counts as hanging and gives up its place."""
+_MOST_HANGING: Final = 128
+"""How many hanging calls of one kind may give up their places: each one still costs a thread."""
 
 
 class NoThreadError(OSError):
@@ -19,6 +24,13 @@ class NoThreadError(OSError):
 
     def __init__(self) -> None:
         super().__init__(errno.EAGAIN, "no thread can be started: a limit on processes is reached")
+
+
+class OthersHangError(TimeoutError):
+    """The call was not made, because other resources of its kind hang. Its own resource may be well."""
+
+    def __init__(self, hanging: int) -> None:
+        super().__init__(errno.ETIMEDOUT, f"there was no thread for it, because {hanging} others hang")
 
 
 def start_thread(run: Callable[[], object], name: str) -> threading.Thread:
@@ -47,12 +59,15 @@ class BlockingCalls:
 
     Args:
         kind: the name of the threads.
-        limit: the maximum number of threads. Further resources wait.
+        limit: the maximum number of calls at once. Further resources wait. A call that hangs gives up its place, so
+            that resources that hang do not stop those that are well.
+        slow_s: the time after which a call counts as hanging.
     """
 
-    def __init__(self, kind: str, *, limit: int = 1) -> None:
+    def __init__(self, kind: str, *, limit: int = 1, slow_s: float = _SLOW_S) -> None:
         self._kind: Final = kind
         self._limit: Final = limit
+        self._slow_s: Final = slow_s
         self._mutex: Final = threading.Lock()
         self._waiting: Final[dict[Hashable, deque[_Call]]] = {}
         self._running: Final[dict[Hashable, float]] = {}
@@ -64,13 +79,37 @@ class BlockingCalls:
         Raises:
             TimeoutError: `work` did not end within `timeout` seconds, including its wait for the resource. If the
                 resource has not answered another call for that long already, this is raised at once.
+            OthersHangError: as TimeoutError, but `work` did not start: too many other resources hang.
             NoThreadError: no thread can be started.
         """
         started = self._running.get(resource)
         if timeout is not None and started is not None and time.monotonic() - started >= timeout:
             raise TimeoutError
-        async with asyncio.timeout(timeout):
-            return await asyncio.wrap_future(self.submit(resource, work))
+        future = self.submit(resource, work)
+        answer = asyncio.wrap_future(future)
+        try:
+            if await self.wait(answer, resource, timeout):
+                return answer.result()
+            was_made = future.running() or future.done() or resource in self._running
+            raise TimeoutError if was_made else OthersHangError(self._hanging())
+        finally:
+            answer.cancel()
+            del answer, future  # breaks a reference cycle: error, traceback, this frame, future
+
+    async def wait(self, answer: "asyncio.Future[T]", resource: Hashable, timeout: float | None) -> bool:
+        """Wait for the answer of a call, and return whether it is there. The call goes on.
+
+        Calls that hang are noticed here: nothing else happens while all threads hang.
+        """
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            left = max(end - time.monotonic(), 0)
+            # Unlike `asyncio.timeout`, `wait` does not cancel what it waits for.
+            await asyncio.wait({answer}, timeout=min(left, self._slow_s))
+            if answer.done() or left <= self._slow_s:
+                return answer.done()
+            with self._mutex:
+                self._start_if_possible(resource)
 
     def submit(self, resource: Hashable, work: Callable[[], T]) -> "Future[T]":
         """Start `work` without waiting for it. Raises NoThreadError if no thread can be started and none exists."""
@@ -81,12 +120,13 @@ class BlockingCalls:
             while calls and calls[0][0].cancelled():
                 calls.popleft()
             calls.append((future, work))
-            if resource not in self._running and self._threads < self._limit:
-                self._start(resource)
+            self._start_if_possible(resource)
         return future
 
-    def _start(self, resource: Hashable) -> None:
+    def _start_if_possible(self, resource: Hashable) -> None:
         """Start a thread. If that fails but another thread of this kind exists, that one does the work later."""
+        if resource in self._running or resource not in self._waiting or self._places_taken() >= self._limit:
+            return
         self._threads += 1
         try:
             start_thread(self._run, self._kind)
@@ -107,7 +147,8 @@ class BlockingCalls:
     def _next(self) -> tuple[Hashable, _Call] | None:
         """Return the next call, or None if the thread must end."""
         with self._mutex:
-            for resource in self._waiting:
+            # Calls that gave up their places may all end at once. Then there are more threads than places.
+            for resource in self._waiting if self._places_taken() <= self._limit else ():
                 if resource not in self._running:
                     self._running[resource] = time.monotonic()
                     calls = self._waiting.pop(resource)
@@ -117,6 +158,13 @@ class BlockingCalls:
                     return resource, call
             self._threads -= 1
             return None
+
+    def _places_taken(self) -> int:
+        return self._threads - min(self._hanging(), _MOST_HANGING)
+
+    def _hanging(self) -> int:
+        now = time.monotonic()
+        return sum(now - started >= self._slow_s for started in list(self._running.values()))
 
 
 class OngoingCall(Generic[T]):
@@ -143,9 +191,7 @@ class OngoingCall(Generic[T]):
         if self._future is None:
             self._future = asyncio.wrap_future(self._calls.submit(self._resource, work))
             self._started = time.monotonic()
-        # Unlike `asyncio.timeout`, `wait` does not cancel what it waits for.
-        await asyncio.wait({self._future}, timeout=timeout)
-        if not self._future.done():
+        if not await self._calls.wait(self._future, self._resource, timeout):
             raise TimeoutError
         future, self._future = self._future, None
         return future.result()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.blocking import BlockingCalls, NoThreadError, OngoingCall, start_thread
+from agent.blocking import BlockingCalls, NoThreadError, OngoingCall, OthersHangError, start_thread
 
 PATIENCE_S = 30.0
 
@@ -82,6 +82,42 @@ async def test_a_full_kind_does_not_hinder_another(answers: threading.Event) -> 
     waiting = full.submit("c", lambda: "c")
     answers.set()
     assert await asyncio.wrap_future(waiting) == "c"
+
+
+@pytest.mark.parametrize("limit", [1, 4])
+async def test_resources_that_hang_do_not_stop_those_that_are_well(answers: threading.Event, limit: int) -> None:
+    """However many hang: each gives up its place after a moment. Neither kind of caller waits for them."""
+    calls = BlockingCalls("well", limit=limit, slow_s=0.01)
+    hanging = [await hang(calls, str(number), answers) for number in range(limit)]
+    late = [asyncio.create_task(calls.call(n, lambda: answers.wait(PATIENCE_S), timeout=0.2)) for n in range(9)]
+    assert await calls.call("well", lambda: "well", timeout=PATIENCE_S) == "well"
+    assert await OngoingCall[str](calls, "also well").result(lambda: "well", timeout=PATIENCE_S) == "well"
+    assert all(isinstance(end, TimeoutError) for end in await asyncio.gather(*late, return_exceptions=True))
+    answers.set()
+    assert all(await asyncio.gather(*hanging))
+    await until(lambda: not threads_named("well"))
+
+
+async def test_threads_that_hang_are_limited_and_the_error_says_so(answers: threading.Event) -> None:
+    """A call that gets no thread is not blamed itself. It works again once the others answer."""
+    calls, started = BlockingCalls("many", slow_s=0.01), threading.Semaphore(0)
+
+    def work() -> bool:
+        started.release()
+        return answers.wait(PATIENCE_S)
+
+    many = [asyncio.create_task(calls.call(number, work, timeout=PATIENCE_S)) for number in range(129)]
+    for _ in many:
+        assert await asyncio.to_thread(started.acquire, timeout=PATIENCE_S)
+    with pytest.raises(OthersHangError, match="129 others hang"):
+        await calls.call("well", lambda: None, timeout=0.05)
+    with pytest.raises(TimeoutError) as hangs:
+        await calls.call(0, lambda: None, timeout=0.05)
+    assert not isinstance(hangs.value, OthersHangError)
+    assert threads_named("many") == len(many)
+    answers.set()
+    assert all(await asyncio.gather(*many))
+    assert await calls.call("well", lambda: "well", timeout=PATIENCE_S) == "well"
 
 
 async def test_a_cancelled_caller_leaves_the_call_to_finish(answers: threading.Event) -> None:

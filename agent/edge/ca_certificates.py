@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from agent.blocking import BlockingCalls, NoThreadError
+from agent.blocking import BlockingCalls, NoThreadError, OthersHangError
 from agent.edge.file_version import signature
 from agent.edge.regular_file import NotRegularError
 
@@ -44,11 +44,11 @@ class CertificateAuthorities:
         """
         try:
             return await _READS.call(ca_files, lambda: self._context(ca_files), timeout=_DEADLINE_S)
+        except (NoThreadError, OthersHangError) as error:
+            raise CaFileError(f"the CA files cannot be read: {error.strerror}") from None
         except TimeoutError:
             path = self._reading.get(ca_files, "")
             raise CaFileError(f"CA file {path} cannot be read: its file system does not answer") from None
-        except NoThreadError as error:
-            raise CaFileError(f"the CA files cannot be read: {error.strerror}") from None
 
     def _context(self, ca_files: tuple[Path, ...]) -> ssl.SSLContext:
         """Read the files, and note which one is being read: if one hangs, the message must name it."""

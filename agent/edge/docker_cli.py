@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from agent.blocking import BlockingCalls
 from agent.edge.docker_engine import DockerEngine
-from agent.edge.docker_verifier import DockerVerifier
+from agent.edge.docker_verifier import DOCKER_PROGRAM, DockerVerifier
 from agent.edge.paths import home
 from agent.edge.private_directory import PrivateDirectory, remove_abandoned
 from agent.edge.process import child_environment, run
@@ -113,6 +113,7 @@ class DockerCli:
                 stdin=credential.password.reveal().encode(),
                 timeout=timeout,
                 before_stdin=lambda: self._verifier.confirm(verified),
+                files=DOCKER_PROGRAM,
             )
             saved = await _CALLS.call(place, lambda: _saved(directory, registry), timeout=_RUNTIME_S)
             cli = "podman" if verified.flavor is Flavor.PODMAN else "docker"

@@ -24,8 +24,8 @@ _SCRIPT_TRUSTED_S: Final = 5.0
 """A script can start another program tomorrow although its own file is unchanged, so its answer expires."""
 _SHOWN: Final = 160
 _COMPILED: Final = b"\x7fELF"
-_STATS: Final = BlockingCalls("docker-program")
-
+DOCKER_PROGRAM: Final = BlockingCalls("docker-program")
+"""Reads the file of docker's program. Logins need it, so no other program shares these threads."""
 
 _Identity = tuple[Path, Hashable]
 """A program file. It differs once the path leads to another file, or the file is replaced or written."""
@@ -93,7 +93,9 @@ class DockerVerifier:
     async def _ask(self, identity: _Identity, *, compiled: bool) -> Verified:
         program = identity[0]
         try:
-            finished = await run([program, "--version"], env=self._env, timeout=_VERSION_TIMEOUT_S)
+            finished = await run(
+                [program, "--version"], env=self._env, timeout=_VERSION_TIMEOUT_S, files=DOCKER_PROGRAM
+            )
         except ProcessTimeout as error:
             message = f"{program} --version did not end within {_VERSION_TIMEOUT_S:g} s"
             raise ProblemError(NotDockersCli("docker", message)) from error
@@ -134,7 +136,7 @@ def _refusal(program: Path, finished: Finished, scrub: Callable[[str], str]) -> 
 async def _identify(program: Path) -> tuple[_Identity, bool]:
     """Return the identity of the program file, and whether it is compiled (not a script)."""
     try:
-        return await _STATS.call(program, lambda: _identify_now(program), timeout=_STAT_TIMEOUT_S)
+        return await DOCKER_PROGRAM.call(program, lambda: _identify_now(program), timeout=_STAT_TIMEOUT_S)
     except TimeoutError as error:
         message = f"{program} cannot be read: its file system does not answer"
         raise ProblemError(NotDockersCli("docker", message)) from error

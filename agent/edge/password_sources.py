@@ -106,8 +106,9 @@ class PasswordSources:
         hint = f"make sure that {shown(path)} is a file that the agent's user can read, and that its writer runs"
         try:
             return await _READS.call(path, lambda: _content(path), timeout=timeout_s)
-        except TimeoutError:
-            fault = f"cannot be read: its file system did not answer within {timeout_s:g} s"
+        except TimeoutError as error:
+            late = f"its file system did not answer within {timeout_s:g} s"
+            fault = f"cannot be read: {error.strerror or late}"
             raise _failure(source, fault, "check the mount of that file") from None
         except (OSError, ValueError) as error:
             # A ValueError is about a path that no file can have.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from agent.blocking import BlockingCalls
+from agent.blocking import BlockingCalls, OthersHangError
 from agent.edge.regular_file import read_regular
 from agent.model.variables import is_set
 
@@ -80,6 +80,7 @@ async def run(
     limit: int = 65536,
     before_stdin: Callable[[], Awaitable[None]] | None = None,
     writes: bool = False,
+    files: BlockingCalls = _FILES,
 ) -> Finished:
     """Run a program to its end, without a shell.
 
@@ -87,7 +88,8 @@ async def run(
     children, because a hanging grandchild would keep the pipes open forever. A new session also has no terminal: the
     program cannot open /dev/tty. It reads `stdin` and then the end of the file. Output beyond `limit` bytes per stream
     is discarded. `before_stdin` runs once the program has started. If it raises, the program is killed without its
-    input.
+    input. `files` are the threads that read the program's file first: programs on a file system that hangs then stop
+    only those of their own kind.
 
     A program that `writes` to a store of the user must not be interrupted: the file that it rewrites would stay empty,
     and its lock would stay locked. A cancellation waits until it exits or reaches its deadline. At the deadline its
@@ -97,6 +99,7 @@ async def run(
         ProcessTimeout: the program did not end within `timeout` seconds.
         OSError: the program cannot be started.
     """
+    await _wait_for_file(Path(args[0]), timeout, files)
     work = _run(args, env, stdin, timeout, limit, before_stdin=before_stdin, writes=writes)
     return await (_run_to_completion(work) if writes else work)
 
@@ -127,7 +130,6 @@ async def _run(
     before_stdin: Callable[[], Awaitable[None]] | None,
     writes: bool,
 ) -> Finished:
-    await _wait_for_file(Path(args[0]), timeout)
     process = await _start(args, env)
     _kill_first_if_memory_runs_out(process.pid)
     stdout, stderr = bytearray(), bytearray()
@@ -159,10 +161,12 @@ async def _run(
         await _end(process, kill=not leave_children)
 
 
-async def _wait_for_file(program: Path, timeout: float) -> None:
+async def _wait_for_file(program: Path, timeout: float, files: BlockingCalls) -> None:
     """Read a little of the program first. Starting it blocks the event loop for as long as its file system hangs."""
     try:
-        await _FILES.call(program, lambda: read_regular(program, 1), timeout=timeout)
+        await files.call(program, lambda: read_regular(program, 1), timeout=timeout)
+    except OthersHangError as error:
+        raise OSError(errno.EAGAIN, error.strerror) from error
     except TimeoutError as error:
         raise ProcessTimeout(f"its file system did not answer within {timeout:g} s") from error
     except OSError:  # then the start fails too, or this user may run the file but not read it

@@ -110,8 +110,9 @@ class RegistryClient:
         directory = self._certs / registry.api_host
         try:
             return await _CERTS_READS.call(directory, lambda: sorted(directory.glob("*.crt")), timeout=_CERTS_S)
-        except TimeoutError:
-            raise CaFileError(f"{directory} cannot be read: its file system does not answer") from None
+        except TimeoutError as error:
+            reason = error.strerror or "its file system does not answer"
+            raise CaFileError(f"{directory} cannot be read: {reason}") from None
         except OSError:
             return []
 

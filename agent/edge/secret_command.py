@@ -2,9 +2,13 @@
 
 import errno
 from collections.abc import Mapping, Sequence
+from typing import Final
 
+from agent.blocking import BlockingCalls
 from agent.edge.process import Finished, child_environment, run
 from agent.edge.programs import search, search_rejected
+
+_FILES: Final = BlockingCalls("secret-commands", limit=16)
 
 
 async def run_command(
@@ -34,7 +38,7 @@ async def run_command(
             raise FileNotFoundError(errno.ENOENT, rejected.reason if rejected else "not found on PATH", program)
         program = str(found)
     env = {**child_environment(environ), **(variables or {})}
-    return await run([program, *rest], env=env, stdin=stdin, timeout=timeout_s, limit=limit)
+    return await run([program, *rest], env=env, stdin=stdin, timeout=timeout_s, limit=limit, files=_FILES)
 
 
 def how_it_failed(finished: Finished) -> str:

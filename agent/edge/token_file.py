@@ -23,10 +23,9 @@ async def read_token(path: Path) -> Sensitive:
         return await _READS.call(path, lambda: read_token_file(path), timeout=_DEADLINE_S)
     except TokenFileError:
         raise
-    except TimeoutError:
-        raise TokenFileError(f"token file {path} cannot be read: its file system does not answer") from None
-    except OSError as error:  # no thread can be started
-        raise TokenFileError(f"token file {path} cannot be read: {error.strerror}") from None
+    except OSError as error:  # late, or there is no thread for it
+        reason = error.strerror or "its file system does not answer"
+        raise TokenFileError(f"token file {path} cannot be read: {reason}") from None
 
 
 def read_token_file(path: Path) -> Sensitive:

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from tests.codes.servers import ControlPlane
-from tests.codes.world import World
+from tests.codes.world import LOGIN, World
 from tests.rig.hanging import HangingDirectory, hanging_directory
 from tests.rig.needs import need_fuse
 from tests.rig.waiting import PATIENCE_S
@@ -77,6 +77,27 @@ def test_a_program_that_hangs(world: World, hanging: HangingDirectory) -> None:
     door = world.registry("command", secret=secret)
     world.start({"aws": {"call_timeout_s": 2}})
     world.raised("credential_command_failed", door.hostname, says="did not end within 2 s")
+    changed_secret_is_used(world, "later")
+
+
+@pytest.mark.parametrize("field", ["password_command", "password_file"])
+def test_many_passwords_that_hang(world: World, hanging: HangingDirectory, field: str) -> None:
+    """Passwords that are well, and `docker` itself, are still read. Only what hangs is blamed."""
+    give, password = world.sources.directory / "give", world.sources.directory / "password"
+    password.write_text(LOGIN["password"])
+    give.write_text(f"#!/bin/sh\ncat {password}\n")
+    give.chmod(0o700)
+
+    def source(path: Path) -> dict[str, object]:
+        return {"username": LOGIN["username"], field: [str(path)] if field == "password_command" else str(path)}
+
+    hosts = [f"hangs-{number}.example" for number in range(20)]
+    for host in hosts:
+        world.agent.give(host.replace(".", "-"), host, **source(hanging.path / host))
+    well = world.registry("well", secret=source(give if field == "password_command" else password))
+    world.start({"aws": {"call_timeout_s": 3}}).wait_logged_in(well.hostname)
+    for host in hosts:
+        world.raised("credential_command_failed", host, says="did not")
     changed_secret_is_used(world, "later")
 
 
