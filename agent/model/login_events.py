@@ -114,17 +114,17 @@ class LoginState:
     def change_ahead(self, now: Now, rules: Rules) -> Deadline | None:
         """When a failing renewal gets more serious: at the urgent window, then at the token's end.
 
-        After that, when to ask again whether the end is proven.
+        After that, or if no clock can be believed, when to look again.
         """
         if self.expiry is None or self.removed:
             return None
         left, window = now.left(self.expiry), self.urgent_window(rules).total_seconds()
-        if left <= 0:
+        if left <= 0 or left == math.inf:
             unproven = (self.expiry.at - now.proven).total_seconds() if now.proven else math.inf
             left = min(unproven, rules.max_wait.total_seconds())
         elif left > window:
             left -= window
-        return now.after(timedelta(seconds=left)) if left < math.inf else None
+        return now.after(timedelta(seconds=left))
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,8 +121,9 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
         or _is_past(state.retry, now)
     ):
         return _start(state, event.docker_problem, now)
-    valid_again = state.status is State.EXPIRED and state.is_valid(now)  # the clock was set back
-    changed = event.gone or event.lost != before or valid_again or _is_past(state.next_change, now)
+    # The status differs if the clock was set, or is believed again.
+    status_differs = _status(state, now) is not state.status
+    changed = event.gone or event.lost != before or status_differs or _is_past(state.next_change, now)
     return _refresh(state, now, rules) if changed else _wait(state, (), now)
 
 

@@ -31,7 +31,8 @@ class ConfirmedTime:
         wall = self._clock.now()
         self._clock_is_off = clock_skew(server_time, wall) is not None
         if not self._clock_is_off:
-            self._confirmed = wall, self._clock.boot_time()
+            # The earlier of the two: it may be as late as the later one, but it is certainly not earlier.
+            self._confirmed = min(wall, server_time), self._clock.boot_time()
 
     def observing(self, probe: Probe) -> Probe:
         """Return `probe`, but with each answer observed."""

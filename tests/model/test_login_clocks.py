@@ -27,7 +27,7 @@ def fails(now: Now) -> Decision:
     [
         (clocks(11, 6, 6, off=True), State.LOGGED_IN, FAILING, False, 5 * HOUR),
         (clocks(6, 6, 11.5, off=True), State.LOGGED_IN, URGENT, False, HOUR / 2),
-        (clocks(6, 6, None, off=True), State.LOGGED_IN, FAILING, False, 24 * HOUR),
+        (clocks(6, 6, None, off=True), State.LOGGED_IN, FAILING, False, 300),
         (clocks(30, 6, 11, off=True), State.LOGGED_IN, URGENT, False, HOUR),
         (clocks(13, 6, None), State.EXPIRED, ENDED, False, 300),
         (clocks(6, 13, None), State.EXPIRED, ENDED, False, 300),
@@ -56,6 +56,19 @@ def test_a_wall_clock_that_is_set_back_makes_a_token_valid_again() -> None:
     assert (again.state.status, again.actions) == (State.LOGGED_IN, (Report((DOWN, FAILING)),))
     still = decide(ended, Woken("x"), clocks(13, 6, None), RULES)
     assert (still.state, still.actions) == (ended, ())
+
+
+@pytest.mark.parametrize("back_after_h", [7, 13])
+def test_a_token_still_ends_after_the_clock_could_not_be_believed(back_after_h: int) -> None:
+    """Nothing was proven at the failure. The login looks again by itself, whether the clock is right before the end."""
+    decision = fails(clocks(6, 6, None, off=True))
+    now = clocks(back_after_h, back_after_h, back_after_h)
+    while now.wall < EPOCH + hours(14):
+        assert decision.wake_at is not None
+        decision = decide(decision.state, Woken("x"), now, RULES)
+        assert (decision.state.status is State.EXPIRED) == (now.wall >= EPOCH + hours(12))
+        hour = (now.wall - EPOCH) / hours(1) + max(now.until(decision.wake_at or now.after(hours(0))), 60) / HOUR
+        now = clocks(hour, hour, hour)
 
 
 def test_a_token_that_works_past_its_end_is_checked_often_and_then_less_often() -> None:

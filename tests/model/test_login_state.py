@@ -460,5 +460,5 @@ def test_a_program_that_needs_a_longer_login_gets_another_token() -> None:
 
 def test_a_program_causes_no_retry_after_a_failure() -> None:
     """Fifty pulls must not become fifty attempts with a wrong password."""
-    failing = LoginState(HOST, Stage.RETRYING, retry=Deadline.when(EPOCH + timedelta(hours=1), EPOCH, 0.0))
-    assert ends(failing, Woken("b", needed=True), 60).actions == ()
+    failing = ends(LoginState(HOST, Stage.ATTEMPTING), Failed(PROBLEMS[1], timedelta(hours=1)))
+    assert ends(failing.state, Woken("b", needed=True), 60).actions == ()

@@ -23,7 +23,7 @@ def time(clock: FakeClock) -> ConfirmedTime:
     return ConfirmedTime(clock)
 
 
-def test_nothing_is_proven_before_a_server_has_answered(clock: FakeClock, time: ConfirmedTime) -> None:
+def test_nothing_is_proven_before_a_server_has_answered(time: ConfirmedTime) -> None:
     """An answer without a time, or with another time, proves nothing."""
     assert time.now().proven is None
     time.observe(None)
@@ -31,9 +31,15 @@ def test_nothing_is_proven_before_a_server_has_answered(clock: FakeClock, time: 
     time.observe(EPOCH + timedelta(minutes=6))
     assert time.now().proven is None
     assert not time.now().proves(EPOCH - timedelta(days=3650))
-    time.observe(EPOCH + timedelta(minutes=4))
-    assert time.now().proven == EPOCH
-    assert clock.now() == EPOCH
+
+
+@pytest.mark.parametrize(("server_minutes", "proven_minutes"), [(4, 0), (-4, -4)])
+def test_the_earlier_of_both_times_is_proven(time: ConfirmedTime, server_minutes: int, proven_minutes: int) -> None:
+    """A server and the wall clock may differ by five minutes. Either can be the one that is ahead."""
+    time.observe(EPOCH + timedelta(minutes=server_minutes))
+    assert time.now().proven == EPOCH + timedelta(minutes=proven_minutes)
+    assert time.now().proves(EPOCH - timedelta(minutes=4))
+    assert not time.now().proves(EPOCH + timedelta(seconds=1))
 
 
 async def test_proven_time_passes_with_the_machine_and_not_with_its_clock(
