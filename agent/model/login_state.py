@@ -84,7 +84,8 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
 
 def _verified(state: LoginState, event: Verified, now: Now, rules: Rules) -> Decision:
     state = replace(state, expiry=state.expiry if event.holds_login else None, lost=event.lost)
-    if event.rejection is None:
+    # A person's request does not wait, whichever secret it was made for.
+    if event.rejection is None or state.requested_id is not None:
         return _wait(replace(state, stage=Stage.DUE), (), now)
     problem, wait = event.rejection
     return _fail(replace(state, retry=now.after(wait)), problem, now, rules)

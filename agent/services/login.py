@@ -58,7 +58,7 @@ class RegistryLogin:
         self.login: Final = login
         self._deps: Final = dependencies
         self._on_first_attempt: Final = on_first_attempt
-        self._requested_id = pending_id
+        self._requested_id: str | None = None
         self._needed = False
         self._wake: Final = asyncio.Event()
         self._source_is_new = False
@@ -66,7 +66,7 @@ class RegistryLogin:
         self._attempts: Final = LoginAttempts(login, dependencies)
         now, hostname = self._now(), login.registry.hostname
         expiry = Deadline.when(ends_at, now.wall, now.monotonic) if ends_at is not None else None
-        self._state = LoginState(hostname, attempt_id=pending_id, expiry=expiry)
+        self._state = LoginState(hostname, attempt_id=pending_id, requested_id=pending_id, expiry=expiry)
         self.status = RegistryStatus(
             hostname=hostname,
             secret=login.secret.name,
@@ -86,8 +86,9 @@ class RegistryLogin:
     @property
     def pending_id(self) -> str | None:
         """The ID of an attempt that somebody requested and that has not ended."""
-        under_way = self._state.stage is Stage.ATTEMPTING and self._state.take_over
-        return self._requested_id or (self._state.attempt_id if under_way else None)
+        state = self._state
+        under_way = state.stage is Stage.ATTEMPTING and state.take_over
+        return self._requested_id or state.requested_id or (state.attempt_id if under_way else None)
 
     def request_now(self) -> str:
         """Request an attempt now. Returns its ID.

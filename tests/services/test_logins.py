@@ -328,6 +328,23 @@ async def test_renew_gives_an_id_for_each_and_knows_no_strangers(stage: Stage) -
         stage.logins.renew("quay.io")
 
 
+@pytest.mark.parametrize("starts_first", [True, False])
+async def test_a_request_outlives_a_change_of_the_secret(stage: Stage, starts_first: bool) -> None:
+    """Also if the password, which is the same, was refused before: the request is carried out, under its ID."""
+    stage.rejections.held = (LoginRejected("ghcr.io", "wrong"), EPOCH + timedelta(seconds=1800))
+    await stage.follow(GHCR)
+    assert (stage.states(), stage.docker_login.tried) == ({"ghcr.io": State.REJECTED}, [])
+    stage.docker_login.hanging = "ghcr.io"
+    (attempt_id,) = stage.logins.renew("ghcr.io")
+    if starts_first:
+        await stage.clock.settle()
+    stage.docker_login.hanging = ""
+    await stage.follow({**GHCR, "scope": "user"})
+    (row,) = stage.board.snapshot.registries
+    assert (row.state, row.attempt_id, row.attempts, row.scope) == (State.LOGGED_IN, attempt_id, 1, "user")
+    assert row.next_attempt_at is None
+
+
 async def test_one_pass_returns_whether_all_are_logged_in() -> None:
     """`run --once`: each registry once, and the outcome."""
     once = Stage()
