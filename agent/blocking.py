@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -73,8 +74,17 @@ class BlockingCalls:
         self._running: Final[dict[Hashable, float]] = {}
         self._threads = 0
 
-    async def call(self, resource: Hashable, work: Callable[[], T], *, timeout: float | None) -> T:
+    async def call(
+        self,
+        resource: Hashable,
+        work: Callable[[], T],
+        *,
+        timeout: float | None,
+        discard: Callable[[T], object] | None = None,
+    ) -> T:
         """Return what `work` returns. If the caller gives up, a call that has started ends in the background.
+
+        `discard` then gets its result, in any thread: a result may hold something that must be released.
 
         Raises:
             TimeoutError: `work` did not end within `timeout` seconds, including its wait for the resource. If the
@@ -86,13 +96,16 @@ class BlockingCalls:
         if timeout is not None and started is not None and time.monotonic() - started >= timeout:
             raise TimeoutError
         future = self.submit(resource, work)
-        answer = asyncio.wrap_future(future)
+        answer, is_there = asyncio.wrap_future(future), False
         try:
-            if await self.wait(answer, resource, timeout):
+            is_there = await self.wait(answer, resource, timeout)
+            if is_there:
                 return answer.result()
             was_made = future.running() or future.done() or resource in self._running
             raise TimeoutError if was_made else OthersHangError(self._hanging())
         finally:
+            if not is_there and discard is not None:
+                future.add_done_callback(partial(_discard, discard))
             answer.cancel()
             del answer, future  # breaks a reference cycle: error, traceback, this frame, future
 
@@ -207,3 +220,8 @@ def _answer(future: "Future[T]", work: Callable[[], T]) -> None:
         del future  # breaks a reference cycle: error, traceback, this frame, future
     else:
         future.set_result(result)
+
+
+def _discard(discard: Callable[[T], object], future: "Future[T]") -> None:
+    if not future.cancelled() and future.exception() is None:
+        discard(future.result())

@@ -139,6 +139,31 @@ async def test_a_cancelled_caller_leaves_the_call_to_finish(answers: threading.E
     assert done.wait(PATIENCE_S)
 
 
+async def test_a_result_that_nobody_takes_is_discarded(answers: threading.Event) -> None:
+    """It may hold a file or a lock. This holds for a caller that is cancelled, and for one whose deadline passes."""
+    calls, discarded, started = BlockingCalls("late", limit=2), list[str](), threading.Event()
+
+    def work(name: str) -> str:
+        started.set()
+        answers.wait(PATIENCE_S)
+        return name
+
+    caller = asyncio.create_task(
+        calls.call("a", lambda: work("cancelled"), timeout=PATIENCE_S, discard=discarded.append)
+    )
+    assert await asyncio.to_thread(started.wait, PATIENCE_S)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    with pytest.raises(TimeoutError):
+        await calls.call("b", lambda: work("late"), timeout=0.01, discard=discarded.append)
+    answers.set()
+    await until(lambda: len(discarded) == 2)
+    assert sorted(discarded) == ["cancelled", "late"]
+    assert await calls.call("a", lambda: work("taken"), timeout=PATIENCE_S, discard=discarded.append) == "taken"
+    assert len(discarded) == 2
+
+
 async def test_calls_for_one_resource_run_in_order(answers: threading.Event) -> None:
     """They never overlap, and a cancelled call is not made."""
     calls, made = BlockingCalls("order", limit=4), list[int]()

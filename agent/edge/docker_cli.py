@@ -93,7 +93,9 @@ class DockerCli:
         verified = await self._verifier.verify(program)
         place = self._snaps if verified.flavor is Flavor.SNAP else self._runtime
         try:
-            private = await _CALLS.call(place, lambda: _prepare(place), timeout=_RUNTIME_S)
+            private = await _CALLS.call(
+                place, lambda: _prepare(place), timeout=_RUNTIME_S, discard=PrivateDirectory.remove
+            )
         except OSError as error:
             reason = error.strerror or "its file system does not answer"
             message = f"the agent's runtime directory {place} cannot be written: {reason}"

@@ -95,6 +95,24 @@ async def test_a_hanging_login_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "run").iterdir()) == []
 
 
+async def test_a_login_that_is_cancelled_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
+    """Also while a thread makes its directory. A changed secret ends a login like this."""
+    docker, program = cli(tmp_path), fake_docker(tmp_path, 600)
+    await docker.version(program)
+    for turns in range(40):
+        login = asyncio.create_task(docker.login(program, REGISTRY, BOB, timeout=600, through_engine=False))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        login.cancel()
+        await asyncio.gather(login, return_exceptions=True)
+
+    def left() -> list[str]:
+        descriptors = map(os.path.realpath, Path("/proc/self/fd").iterdir())
+        return [name for name in [*descriptors, *map(str, tmp_path.glob("run/*"))] if "logins-" in name]
+
+    await eventually(lambda: not left())
+
+
 @pytest.mark.parametrize("name", ["logins-left", "logins/left"])
 async def test_the_next_start_kills_the_login_of_a_killed_agent(tmp_path: Path, name: str) -> None:
     """After a kill -9 of the agent, the login would still write the password to a file. 1.0.0 used `logins`."""
