@@ -6,9 +6,11 @@ They are those of docker/cli (cli/config/configfile/file.go). docs/docker-versio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
+from agent.model.json_text import JsonError
 from agent.model.json_types import Check, Struct, list_of, map_of, string
+from agent.model.text import printable
 
 # The version of the docker CLI, such as (28, 2).
 CliVersion = tuple[int, ...]
@@ -28,6 +30,22 @@ class _Field:
 
 
 _STRINGS: Final = map_of(string)
+_ALIAS: Final = "builder"
+_SHOWN: Final = 60
+
+
+def _aliases(value: Any, former: Any, where: str) -> Any:
+    """Check `aliases`. With another name, or without a target, docker runs no command (cmd/docker/aliases.go)."""
+    aliases = _STRINGS(value, former, where)
+    for name, target in (aliases or {}).items():
+        place = printable(f"{where}.{name}", _SHOWN)
+        if name != _ALIAS:
+            raise JsonError(f"{place} is set, but docker allows only the alias {_ALIAS}")
+        if not (target or "").strip(" "):
+            raise JsonError(f"{place} names no command, and then docker runs no command at all")
+    return aliases
+
+
 _LOGIN: Final = (
     *(_Field(name) for name in ("username", "password", "auth", "serveraddress", "identitytoken", "registrytoken")),
     _Field("email", before=(29,)),
@@ -40,7 +58,8 @@ _CONFIG: Final = (
     *(_Field(f"{name}Format") for name in ("ps", "images", "networks", "plugins", "volumes", "stats", "tasks")),
     *(_Field(f"{name}Format") for name in ("serviceInspect", "services", "secret", "config", "nodes")),
     *(_Field(name) for name in ("detachKeys", "credsStore", "currentContext")),
-    *(_Field(name, _STRINGS) for name in ("HttpHeaders", "credHelpers", "aliases")),
+    *(_Field(name, _STRINGS) for name in ("HttpHeaders", "credHelpers")),
+    _Field("aliases", _aliases),
     *(_Field(name, list_of(string)) for name in ("pruneFilters", "cliPluginsExtraDirs")),
     _Field("plugins", map_of(_STRINGS)),
     _Field("features", _STRINGS, since=(26, 1)),

@@ -24,9 +24,17 @@ def _top_level() -> Iterator[File]:
             if (field, value) != ("currentContext", ""):
                 yield file(f"{field}: {value}", {"auths": {HOST: LOGIN}, field: value})
     for field in _MAPS:
-        # An alias for nothing is of the right type, but docker then runs no command at all.
-        for value in (False, 1.5, [], *([] if field == "aliases" else [None])):
+        for value in (False, 1.5, [], None):
             yield file(f"{field}.x: {value}", {"auths": {HOST: LOGIN}, field: {"builder": value}})
+
+
+def _aliases() -> Iterator[File]:
+    """They have the right type, but docker runs no command at all with some of them."""
+    value: Any
+    for target in ("buildx", "buildx build", "--debug buildx", "nothing", "", " "):
+        yield file(f"aliases.builder: {target!r}", {"auths": {HOST: LOGIN}, "aliases": {"builder": target}})
+    for value in ({"b": "builder"}, {"Builder": "buildx"}, {"builder": "buildx", "": "x"}, {"b": None}, {}):
+        yield file(f"aliases: {value}", {"auths": {HOST: LOGIN}, "aliases": value})
 
 
 def _inside() -> Iterator[File]:
@@ -57,5 +65,6 @@ def _entries() -> Iterator[File]:
 
 def wrong_types() -> Iterator[File]:
     yield from _top_level()
+    yield from _aliases()
     yield from _inside()
     yield from _entries()
