@@ -18,6 +18,7 @@ _USAGE = f"usage: {_NAME} get | store | erase | list | version\n"
 _SOCKET_VARIABLE = b"REGISTRY_AGENT_SOCKET"
 # Longer than the agent waits for a renewal, so that the agent's own reason arrives. Docker itself waits forever.
 _DEADLINE_S = 15.0
+_PAUSE_S = 0.05
 _LIMIT = 64 << 10
 # Docker shows stdout of these refusals itself, or asks somebody else. After other failures it may show only stderr.
 _QUIET = (b"404", b"409")
@@ -37,8 +38,7 @@ def run(arguments: list[str]) -> int:
     if action in ("help", "--help", "-h"):
         return _print(_USAGE.encode(), 0)
     if action == "erase":
-        # The agent keeps its logins. `docker logout` needs a success to finish.
-        _read_input()
+        # The agent keeps its logins. `docker logout` needs a success to finish, so nothing here may fail.
         return 0
     if action in ("get", "store", "list"):
         # Some programs leave the input of `list` open.
@@ -58,9 +58,13 @@ def _ask(action: str, body: bytes) -> int:
 
 
 def _fail(line: bytes) -> int:
-    # `docker pull` before version 29 shows only stderr. Other programs show only stdout.
-    _write(2, line)
-    return _print(line, 1)
+    _write(1, line)
+    # `docker pull` before version 29 shows only stderr. Other programs show only stdout, and may have closed stderr.
+    try:  # noqa: SIM105 - contextlib would be one more import
+        _write(2, line)
+    except OSError:
+        pass
+    return 1
 
 
 def _print(text: bytes, code: int) -> int:
@@ -75,11 +79,11 @@ def _write(descriptor: int, text: bytes) -> None:
 
 def _read_input() -> bytes:
     text = b""
-    while len(text) <= _LIMIT:
-        chunk = posix.read(0, _LIMIT)
-        if not chunk:
-            break
-        text += chunk
+    try:
+        while len(text) <= _LIMIT and (chunk := posix.read(0, _LIMIT)):
+            text += chunk
+    except OSError:  # closed, or a directory: there is no input, and the agent's answer says so
+        return b""
     return text
 
 
@@ -93,15 +97,13 @@ def _registry(action: str, body: bytes) -> str:
 def _exchange(action: str, body: bytes) -> tuple[bytes, bytes]:
     """Send one request. Returns the status and the body of the answer."""
     end = time.monotonic() + _DEADLINE_S
-    connection = _connect()
+    connection = _connect(end)
     request = f"POST /v1/credential?action={action} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     try:
         connection.sendall(request.encode() + body)
         reply = _receive(connection, end)
     except TimeoutError:
-        raise Unanswered(
-            f"registry-agent did not answer within {_DEADLINE_S:.0f} s; see `registry-agent status`"
-        ) from None
+        raise _late() from None
     except OSError as error:
         raise Unanswered(f"the connection to registry-agent failed ({error.strerror}); try again") from None
     head, _, answer = reply.partition(b"\r\n\r\n")
@@ -124,7 +126,11 @@ def _receive(connection: socket, end: float) -> bytes:
     return reply
 
 
-def _connect() -> socket:
+def _late() -> Unanswered:
+    return Unanswered(f"registry-agent did not answer within {_DEADLINE_S:.0f} s; see `registry-agent status`")
+
+
+def _connect(end: float) -> socket:
     """Connect to the agent of the user who runs this program. `sudo docker` asks root's agent."""
     me = posix.geteuid()
     try:
@@ -139,7 +145,7 @@ def _connect() -> socket:
         connection = socket(AF_UNIX, SOCK_STREAM)
         connection.settimeout(_DEADLINE_S)
         try:
-            connection.connect(place)
+            _wait_for_place(connection, place, end)
         except PermissionError:
             denied = place.decode("utf-8", "replace")
             continue
@@ -154,7 +160,31 @@ def _connect() -> socket:
         return connection
     if denied:
         raise Unanswered(f"user {user} may not connect to {denied}; run docker as the user of that agent")
+    _, manager = _noted(posix.environ, home, me)
+    if manager is not None and manager != me:
+        raise Unanswered(
+            f"Docker's configuration belongs to the agent of user {_name(manager)}, and user {user} runs docker; "
+            f"run docker as user {_name(manager)}, or set REGISTRY_AGENT_SOCKET to the socket of that agent"
+        )
     raise Unanswered("registry-agent is not running; start it: `registry-agent run`, or its systemd unit")
+
+
+def _wait_for_place(connection: socket, place: bytes, end: float) -> None:
+    """Connect. While the agent's queue is full, the kernel refuses at once."""
+    while True:
+        try:
+            return connection.connect(place)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise _late() from None
+            time.sleep(_PAUSE_S)
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def socket_candidates(environ: dict[bytes, bytes], user: str, home: str, uid: int) -> list[bytes]:
@@ -183,20 +213,27 @@ def socket_of_configuration(environ: dict[bytes, bytes], home: str, uid: int) ->
 
     The user may have other agents, which manage other configurations.
     """
+    place, _ = _noted(environ, home, uid)
+    return [place] if place else []
+
+
+def _noted(environ: dict[bytes, bytes], home: str, uid: int) -> tuple[bytes, int | None]:
+    """Return the socket that `uid` has noted in Docker's configuration, or nothing. Also who owns the note."""
     if environ.get(_SOCKET_VARIABLE):
-        return []
+        return b"", None
     own_home = environ.get(b"HOME") or home.encode("utf-8", "surrogateescape")
     directory = environ.get(b"DOCKER_CONFIG") or own_home + b"/.docker"
     try:
         # Neither a link nor a FIFO leads astray. In a directory for all users, a stranger could have made the file.
         file = posix.open(directory + b"/.registry-agent.lock", posix.O_NOFOLLOW | posix.O_NONBLOCK)
-        noted = posix.read(file, _LIMIT) if posix.fstat(file).st_uid == uid else b""
+        owner = posix.fstat(file).st_uid
+        noted = posix.read(file, _LIMIT) if owner == uid else b""
         place, complete, _ = noted.partition(b"\n")
         # A container may share the configuration, and have the socket elsewhere.
         is_here = complete and posix.access(place.rpartition(b"/")[0], posix.F_OK)
     except (OSError, ValueError):  # a NUL in a path is a ValueError
-        return []
-    return [place] if is_here else []
+        return b"", None
+    return place if is_here else b"", owner
 
 
 def main() -> None:

@@ -10,13 +10,13 @@ from threading import Thread
 class Listener:
     """Collects the requests, and sends `answer` to each of them. Without an answer, it stays silent."""
 
-    def __init__(self, path: Path, answer: bytes | None) -> None:
+    def __init__(self, path: Path, answer: bytes | None, *, backlog: int = 128) -> None:
         self.path = path
         self.requests: list[bytes] = []
         self._answer = answer
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(str(path))
-        self._socket.listen()
+        self._socket.listen(backlog)
         self._open: list[socket.socket] = []
 
     def serve(self) -> None:
@@ -27,7 +27,7 @@ class Listener:
                 return
             self._open.append(connection)
             self.requests.append(_request(connection))
-            if self._answer is not None:
+            if self._answer is not None and self.requests[-1]:
                 connection.sendall(self._answer)
                 connection.close()
 
@@ -61,7 +61,10 @@ def listening(path: Path, answer: bytes | None) -> Iterator[Listener]:
 def _request(connection: socket.socket) -> bytes:
     received = b""
     while b"\r\n\r\n" not in received:
-        received += connection.recv(1 << 16)
+        chunk = connection.recv(1 << 16)
+        if not chunk:
+            return received
+        received += chunk
     head, _, body = received.partition(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
     while len(body) < length:

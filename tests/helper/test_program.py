@@ -3,17 +3,21 @@
 import os
 import pwd
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from agent import __version__
 from agent.edge import paths
 from agent.helper import docker_credential_registry_agent as program
-from tests.helper.listener import listening, reply
+from tests.helper.listener import Listener, listening, reply
+from tests.rig.waiting import until
 
 FILE = Path(program.__file__)
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -105,6 +109,61 @@ def test_erase_succeeds_without_an_agent() -> None:
     """`docker logout` continues only after a success. The agent keeps its login, so there is nothing to do."""
     done = run("erase", text=b"ghcr.io")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize("stdin", ["<&-", "0>/dev/null", "</dev/null"])
+def test_input_that_cannot_be_read_is_no_input(place: Path, stdin: str) -> None:
+    """`erase` does nothing, so nothing can fail. The agent's answer to `get` reports that the server is missing."""
+
+    def answer(action: str) -> tuple[int, bytes]:
+        command = ["sh", "-c", f'"$@" {stdin}', "sh", sys.executable, "-ISE", str(FILE), action]
+        done = subprocess.run(command, capture_output=True, env={"REGISTRY_AGENT_SOCKET": str(place)}, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    assert answer("erase") == (0, b"")
+    with listening(place, reply("409 Conflict", b"no credentials server URL\n")) as agent:
+        assert answer("get") == (1, b"no credentials server URL\n")
+    assert agent.requests[0].endswith(b"Content-Length: 0\r\n\r\n")
+
+
+@pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("is_up", [True, False])
+def test_a_reason_does_not_need_stderr(place: Path, stderr: str, is_up: bool) -> None:
+    """Programs that show stdout may have closed stderr."""
+    command = ["sh", "-c", f'"$@" {stderr}', "sh", sys.executable, "-ISE", str(FILE), "get"]
+    with listening(place if is_up else place.with_name("other"), reply("503 Service Unavailable", b"why\n")):
+        environ = {"REGISTRY_AGENT_SOCKET": str(place)}
+        done = subprocess.run(command, input=b"ghcr.io", stdout=subprocess.PIPE, env=environ, check=False)
+    assert done.returncode == 1
+    assert done.stdout == b"why\n" if is_up else b"is not running" in done.stdout
+
+
+def test_an_agent_with_a_full_queue_is_waited_for(tmp_path: Path) -> None:
+    """The kernel refuses a connection at once while the queue is full. The agent runs, so this is no reason to fail."""
+    agent = Listener(tmp_path / "agent.sock", reply("200 OK", LOGIN), backlog=0)
+    waiting: list[socket.socket] = []
+    with suppress(BlockingIOError):
+        while True:
+            waiting.append(socket.socket(socket.AF_UNIX))
+            waiting[-1].setblocking(False)
+            waiting[-1].connect(str(agent.path))
+    command = [sys.executable, "-ISE", str(FILE), "get"]
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={"REGISTRY_AGENT_SOCKET": str(agent.path)}
+    )
+
+    def has_socket() -> bool:
+        places = [os.path.realpath(each) for each in Path(f"/proc/{child.pid}/fd").iterdir()]
+        return any("socket:" in place for place in places)
+
+    until("the first attempt", lambda: child.poll() is not None or has_socket())
+    for each in waiting:
+        each.close()
+    thread = Thread(target=agent.serve)
+    thread.start()
+    assert child.communicate()[0] == LOGIN
+    agent.close()
+    thread.join()
 
 
 def test_list_does_not_wait_for_its_input(place: Path) -> None:
@@ -265,6 +324,21 @@ def test_a_note_of_another_user_does_not_count(tmp_path: Path) -> None:
     given = {b"DOCKER_CONFIG": os.fsencode(directory)}
     assert program.socket_of_configuration(given, "/home/me", os.geteuid()) == [os.fsencode(tmp_path / "agent.sock")]
     assert program.socket_of_configuration(given, "/home/me", os.geteuid() + 1) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of another user")
+def test_names_the_user_whose_agent_keeps_the_configuration(tmp_path: Path) -> None:
+    """`sudo -E docker` runs the program as root, with the user's configuration."""
+    directory = note(tmp_path / "docker", f"{tmp_path}/agent.sock\n")
+    os.chown(directory / ".registry-agent.lock", pwd.getpwnam("daemon").pw_uid, -1)
+    for environ in ({"DOCKER_CONFIG": str(directory)}, {"HOME": str(tmp_path)}):
+        if "HOME" in environ:
+            directory.rename(tmp_path / ".docker")
+        done = run("get", text=b"ghcr.io", environ={**environ, "RUNTIME_DIRECTORY": str(tmp_path)})
+        assert done.returncode == 1
+        assert b"belongs to the agent of user daemon, and user root runs docker" in done.stdout
+        assert b"run docker as user daemon, or set REGISTRY_AGENT_SOCKET" in done.stdout
+        assert done.stdout == done.stderr
 
 
 def test_a_given_socket_is_the_only_one() -> None:
