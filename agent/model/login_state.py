@@ -137,6 +137,9 @@ def _logged_in_or_lost(state: LoginState) -> LoginState:
 def _start(state: LoginState, docker_problem: str | None, now: Now, *, needed: bool = False) -> Decision:
     attempt_id = state.requested_id or state.attempt_id
     state, requested = replace(state, attempt_id=attempt_id, requested_id=None, retry=None), state.requested_id
+    if needed:
+        # The retries must get another token too: with the stored one, they would seem to succeed.
+        state = replace(state, renewal=now.after(timedelta()))
     # A login that has ended is reported and removed like any other: nothing else would do so until docker is back.
     has_ended = state.expiry is not None and not state.removed
     if docker_problem is not None and not state.holds_login(now) and not has_ended:
@@ -145,7 +148,7 @@ def _start(state: LoginState, docker_problem: str | None, now: Now, *, needed: b
         return _wait(replace(skipped, first_attempt_done=True), actions, now)
     take_over = state.take_over or requested is not None
     action = Attempt(
-        renew=take_over or needed or _is_past(state.renewal, now),
+        renew=take_over or _is_past(state.renewal, now),
         # A person's request and a secret's first use do not wait for earlier failures.
         force=requested is not None or state.attempts == 0,
         take_over=take_over,

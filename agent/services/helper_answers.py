@@ -106,8 +106,11 @@ class HelperAnswers:
         return login.expires_at is None or not self._time.now().is_over(login.expires_at - _FRESH)
 
     def _may_renew(self, row: RegistryStatus, login: DesiredLogin) -> bool:
-        """Whether a renewal helps. It does not for a token that lives shorter than what counts as fresh."""
-        if row.state is not State.LOGGED_IN or row.attempting:
+        """Whether a renewal helps. It does not for a token that lives shorter than what counts as fresh.
+
+        After a failure, only the retry helps that is planned already.
+        """
+        if row.state is not State.LOGGED_IN or row.attempting or row.consecutive_failures:
             return False
         lives = row.expires_at - row.logged_in_at if row.expires_at and row.logged_in_at else timedelta()
         return self._time.now().is_over(login.expires_at) or (row.renew_at is not None and lives > _FRESH)

@@ -456,6 +456,9 @@ def test_a_program_that_needs_a_longer_login_gets_another_token() -> None:
     good = ends(LoginState(HOST, Stage.ATTEMPTING), Succeeded(EPOCH + timedelta(hours=12), EPOCH + timedelta(hours=6)))
     needed = ends(good.state, Woken("b", needed=True), 60)
     assert needed.actions == (Attempt(renew=True, force=True, take_over=False),)
+    failed = ends(needed.state, Failed(PROBLEMS[1], timedelta(seconds=1)), 70)
+    retried = ends(failed.state, Woken("c"), 71)
+    assert retried.actions == (Attempt(renew=True, force=False, take_over=False),), "its retries get another one, too"
 
 
 def test_a_program_causes_no_retry_after_a_failure() -> None:

@@ -239,6 +239,9 @@ async def test_a_valid_token_is_given_while_its_renewal_fails() -> None:
     await agent.asked.wait()
     agent.row(attempts=2, consecutive_failures=1, next_attempt_at=EPOCH + HOUR)
     assert secret(await asking) == "old token"
+    agent.refreshed.clear()
+    assert secret(await agent.get()) == "old token", "at once: no other attempt is due"
+    assert agent.refreshed == []
 
 
 async def test_a_renewal_that_takes_too_long_is_not_waited_for() -> None:
