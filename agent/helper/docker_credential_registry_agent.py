@@ -19,6 +19,9 @@ _SOCKET_VARIABLE = b"REGISTRY_AGENT_SOCKET"
 # Longer than the agent waits for a renewal, so that the agent's own reason arrives. Docker itself waits forever.
 _DEADLINE_S = 15.0
 _PAUSE_S = 0.05
+# The status if more programs wait than the agent has connections for. Those that wait get their answers together.
+_BUSY = b"429"
+_BUSY_PAUSE_S = 1.0
 _LIMIT = 64 << 10
 # Docker shows stdout of these refusals itself, or asks somebody else. After other failures it may show only stderr.
 _QUIET = (b"404", b"409")
@@ -47,8 +50,12 @@ def run(arguments: list[str]) -> int:
 
 
 def _ask(action: str, body: bytes) -> int:
+    end = time.monotonic() + _DEADLINE_S
     try:
-        status, answer = _exchange(action, body)
+        status, answer = _exchange(action, body, end)
+        while status == _BUSY and time.monotonic() + _BUSY_PAUSE_S < end:
+            time.sleep(_BUSY_PAUSE_S)
+            status, answer = _exchange(action, body, end)
     except Unanswered as reason:
         line = f"registry-agent has no login for {_registry(action, body)}: {reason}\n".encode("utf-8", "replace")
         return _fail(line)
@@ -94,9 +101,8 @@ def _registry(action: str, body: bytes) -> str:
     return name.decode("ascii") if shown else "this registry"
 
 
-def _exchange(action: str, body: bytes) -> tuple[bytes, bytes]:
+def _exchange(action: str, body: bytes, end: float) -> tuple[bytes, bytes]:
     """Send one request. Returns the status and the body of the answer."""
-    end = time.monotonic() + _DEADLINE_S
     connection = _connect(end)
     request = f"POST /v1/credential?action={action} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     try:

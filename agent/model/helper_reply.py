@@ -36,6 +36,12 @@ def refused(reason: str) -> HelperReply:
     return HelperReply("refused", HTTPStatus.CONFLICT, line(printable(reason, 600)))
 
 
+def busy() -> HelperReply:
+    """The program asks again until its deadline, and only then prints this."""
+    reason = "registry-agent has no login yet: too many programs wait for one; try again in a moment"
+    return HelperReply("busy", HTTPStatus.TOO_MANY_REQUESTS, line(reason))
+
+
 def forbidden(user: str) -> HelperReply:
     reason = f"registry-agent gives logins only to user {user} and to root; run docker as user {user}"
     return HelperReply("forbidden", HTTPStatus.FORBIDDEN, line(reason))

@@ -35,6 +35,11 @@ _HALF_CLOSED_S: Final = 1.0
 the request. Most other clients that do it have gone."""
 
 
+def places() -> int:
+    """How many connections a listener may have. Of the usual 1,024 file descriptors, both leave half for other work."""
+    return min(_PLACES, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+
+
 class ConnectionLimiter:
     """The connections of one listener.
 
@@ -42,9 +47,8 @@ class ConnectionLimiter:
     request in progress, such as event streams, are replaced only if they hold more than seven eighths of the places.
     """
 
-    def __init__(self, places: int | None = None, *, patience_s: float = _SEND_TIMEOUT_S) -> None:
-        # Of the usual 1,024 file descriptors, both listeners together leave half for the agent's own work.
-        self._places: Final = places or min(_PLACES, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+    def __init__(self, most: int | None = None, *, patience_s: float = _SEND_TIMEOUT_S) -> None:
+        self._places: Final = most or places()
         self._patience_s: Final = patience_s
         # Ordered by connection time, and by the start of the request. Not by the latest request: a client that sends
         # requests without end would always be the newest, and new clients would be pushed out before their first.

@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from agent.model.helper_reply import HelperReply, forbidden, refused, unavailable
+from agent.model.helper_reply import HelperReply, busy, forbidden, refused, unavailable
 from agent.services.ports import Log
+from agent.web.connections import places
 
 _BODY_S: Final = 5.0
 _START_S: Final = 13.0
@@ -32,9 +33,13 @@ class CredentialRoute:
     """Answers `POST /v1/credential`, once `connect` was called.
 
     The mode of the socket's file is not enough here: it also admits the group that may read the status.
+
+    `most` is how many requests may wait. If they took every connection, new ones would push out the oldest.
     """
 
-    def __init__(self, log: Log, user: str) -> None:
+    def __init__(self, log: Log, user: str, most: int | None = None) -> None:
+        self._most: Final = most or places() * 3 // 4
+        self._waiting = 0
         self._log: Final = log
         self._user: Final = user
         self._answer: Answer | None = None
@@ -55,17 +60,29 @@ class CredentialRoute:
             pid, uid = (peer.pid, peer.uid) if peer is not None else (None, None)
             self._log.info("credential.forbidden", pid=pid, uid=uid)
             return _response(forbidden(self._user))
+        if self._waiting >= self._most:
+            return _response(busy())
+        self._waiting += 1
+        try:
+            return _response(await self._answer_to(request, peer.pid))
+        finally:
+            self._waiting -= 1
+
+    async def _answer_to(self, request: web.Request, pid: int) -> HelperReply:
         try:
             async with asyncio.timeout(_BODY_S):
                 body = (await request.read()).decode(errors="replace")
+        except TimeoutError:
+            return unavailable(f"the request was not complete after {_BODY_S:.0f} s; try again")
+        except web.HTTPRequestEntityTooLarge:
+            return refused("the request is too long")
+        try:
             async with asyncio.timeout(_START_S):
                 await self._connected.wait()
         except TimeoutError:
-            return _response(unavailable("registry-agent is still starting; try again in a moment"))
-        except web.HTTPRequestEntityTooLarge:
-            return _response(refused("the request is too long"))
+            return unavailable("registry-agent is still starting; try again in a moment")
         assert self._answer is not None  # noqa: S101 - it is set before the event
-        return _response(await self._answer(request.query.get("action", "get"), body, peer.pid))
+        return await self._answer(request.query.get("action", "get"), body, pid)
 
 
 def _response(reply: HelperReply) -> web.Response:

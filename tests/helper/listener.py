@@ -8,12 +8,12 @@ from threading import Thread
 
 
 class Listener:
-    """Collects the requests, and sends `answer` to each of them. Without an answer, it stays silent."""
+    """Collects the requests, and answers with each of `answers`, then always with the last. None stays silent."""
 
-    def __init__(self, path: Path, answer: bytes | None, *, backlog: int = 128) -> None:
+    def __init__(self, path: Path, *answers: bytes | None, backlog: int = 128) -> None:
         self.path = path
         self.requests: list[bytes] = []
-        self._answer = answer
+        self._answers = list(answers)
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(str(path))
         self._socket.listen(backlog)
@@ -27,8 +27,11 @@ class Listener:
                 return
             self._open.append(connection)
             self.requests.append(_request(connection))
-            if self._answer is not None and self.requests[-1]:
-                connection.sendall(self._answer)
+            if not self.requests[-1]:
+                continue
+            answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+            if answer is not None:
+                connection.sendall(answer)
                 connection.close()
 
     def close(self) -> None:
@@ -47,8 +50,8 @@ def reply(status: str, body: bytes) -> bytes:
 
 
 @contextmanager
-def listening(path: Path, answer: bytes | None) -> Iterator[Listener]:
-    listener = Listener(path, answer)
+def listening(path: Path, *answers: bytes | None) -> Iterator[Listener]:
+    listener = Listener(path, *answers)
     thread = Thread(target=listener.serve)
     thread.start()
     try:

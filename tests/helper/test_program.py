@@ -166,6 +166,14 @@ def test_an_agent_with_a_full_queue_is_waited_for(tmp_path: Path) -> None:
     thread.join()
 
 
+def test_asks_again_while_too_many_programs_wait(place: Path) -> None:
+    """The agent has fewer connections than a large build has pulls. All of them get their login."""
+    with listening(place, reply("429 Too Many Requests", b"busy\n"), reply("200 OK", LOGIN)) as agent:
+        done = run("get", text=b"ghcr.io", agent=place)
+    assert (done.returncode, done.stdout, done.stderr) == (0, LOGIN, b"")
+    assert len(agent.requests) == 2
+
+
 def test_list_does_not_wait_for_its_input(place: Path) -> None:
     """Some programs keep the input of `list` open."""
     reader, writer = os.pipe()

@@ -11,6 +11,7 @@ import pytest
 
 from agent.helper import docker_credential_registry_agent as program
 from agent.model.helper_reply import HelperReply, not_found
+from agent.web import credential
 from tests.web.serving import Serving, serving
 
 PATH = "/v1/credential"
@@ -62,6 +63,43 @@ async def test_a_request_waits_until_the_agent_is_loaded() -> None:
         assert not asking.done()
         rig.credential_route.connect(answers.answer)
         assert await (await asking).read() == BODY
+
+
+async def raw(rig: Serving, request: bytes) -> bytes:
+    """Send this on a connection of its own, and return the answer."""
+    reader, writer = await asyncio.open_unix_connection(str(rig.socket))
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    answer = head + await reader.readline()
+    writer.close()
+    return answer
+
+
+async def test_more_programs_than_connections_all_get_an_answer() -> None:
+    """Those for whom there is no place are told so at once, instead of being cut off. The others get their login."""
+    request = b"POST /v1/credential HTTP/1.0\r\nHost: localhost\r\nContent-Length: 7\r\n\r\nghcr.io"
+    async with serving() as rig:
+        asking = [asyncio.create_task(raw(rig, request)) for _ in range(400)]
+        answers = list[bytes]()
+        for answer in asyncio.as_completed(asking):
+            answers.append(await answer)
+            if len(answers) == 100:
+                rig.credential_route.connect(Answers().answer)
+    busy = [answer for answer in answers if answer.startswith(b"HTTP/1.0 429 ")]
+    served = [answer for answer in answers if answer.endswith(BODY)]
+    assert len(busy) + len(served) == 400
+    assert len(busy) >= 100
+    assert len(served) >= 100
+    assert busy[0].endswith(b"too many programs wait for one; try again in a moment\n")
+
+
+async def test_a_request_without_its_body_gets_the_true_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credential, "_BODY_S", 0.05)
+    async with serving() as rig:
+        rig.credential_route.connect(Answers().answer)
+        answer = await raw(rig, b"POST /v1/credential HTTP/1.0\r\nHost: localhost\r\nContent-Length: 7\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.0 503 ")
+    assert b"the request was not complete after" in answer
 
 
 async def test_a_request_that_is_too_long_is_refused() -> None:
