@@ -11,7 +11,7 @@ from agent.edge.regular_file import is_ours, open_regular
 from agent.edge.secret_command import how_it_failed, run_command
 from agent.model.document_text import DocumentError, plain_text
 from agent.model.sensitive import Sensitive
-from agent.model.text import named_path, program_of
+from agent.model.text import named_path, program_of, uncapitalized
 
 # AssumeRoleWithWebIdentity takes 4 to 20,000 characters (STS API reference). Google and Azure take fewer.
 _LONGEST: Final = 20_000
@@ -126,4 +126,4 @@ def _reason(error: Exception, timeout_s: float) -> str:
     if isinstance(error, TimeoutError):
         return f"no end after {timeout_s:g} s"
     # A ValueError is about a NUL in the path.
-    return ((isinstance(error, OSError) and error.strerror) or "no such path").lower()
+    return uncapitalized((isinstance(error, OSError) and error.strerror) or "no such path")

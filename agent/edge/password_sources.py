@@ -21,6 +21,7 @@ from agent.model.problem import ProblemError
 from agent.model.problems.password_source import CredentialCommandFailed
 from agent.model.sandbox import missing_program_hint, sandbox_hint
 from agent.model.status import rfc3339
+from agent.model.text import uncapitalized
 
 _READS: Final = BlockingCalls("password-files", limit=16)
 # The protocol's own text (docker-credential-helpers, credentials/error.go).
@@ -89,8 +90,7 @@ class PasswordSources:
         except TimeoutError:
             raise _failure(source, f"did not end within {timeout_s:g} s", _slow_hint(origin.name)) from None
         except OSError as error:
-            reason = error.strerror or "it does not start"
-            reason = reason[0].lower() + reason[1:]  # it may name a path
+            reason = uncapitalized(error.strerror or "it does not start")
             hint = missing_program_hint(args[0], is_helper=is_helper)
             raise _failure(source, f"cannot be run: {reason}", hint) from None
         if is_helper and _has_no_login(finished):

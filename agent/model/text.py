@@ -30,6 +30,11 @@ def named_path(name: str, path: object) -> str:
     return f"{name} {text}" if text.startswith("/") else f"{name}, whose value is not an absolute path,"
 
 
+def uncapitalized(text: str) -> str:
+    """Return a text with a small first letter, to continue a sentence. The rest may hold a path."""
+    return text[:1].lower() + text[1:]
+
+
 def program_of(word: str) -> str:
     """Return the program in the first word of a command, for messages. Arguments may hold a secret.
 

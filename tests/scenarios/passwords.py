@@ -126,7 +126,7 @@ PASSWORDS: Final = (
         "or fix what writes it",
     ),
     _row("a password file that ended", _file("ended", token_without_a_future("pull")), "ended at 2023-11-14", "`date`"),
-    _row("a credential helper that is missing", _helper("absent"), "not found on path", "docker-credential-absent"),
+    _row("a credential helper that is missing", _helper("absent"), "not found on PATH", "docker-credential-absent"),
     _row(
         "a credential helper without the login",
         _helper("bare", "echo credentials not found in native keychain; exit 1"),

@@ -11,7 +11,7 @@ from agent.model.commands import shown
 from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
-from agent.model.text import program_of
+from agent.model.text import program_of, uncapitalized
 from agent.settings import AwsSettings
 
 
@@ -19,7 +19,7 @@ class ProgramUnusableError(OSError):
     """The program of a `credential_process` cannot be started."""
 
     def __init__(self, program: str, error: OSError) -> None:
-        reason, found = (error.strerror or str(error)).lower(), shown(program_of(program))
+        reason, found = uncapitalized(error.strerror or str(error)), shown(program_of(program))
         super().__init__(f"its credential_process {program_of(program)} cannot be run: {reason}")
         self.hint: Final = (
             f"install {found}, or write the absolute path of the program into credential_process: the agent "

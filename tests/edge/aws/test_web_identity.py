@@ -91,5 +91,5 @@ async def test_reports_why_a_command_has_no_token(script: str, fault: str) -> No
 @pytest.mark.parametrize("name", ["no-such-program", "/no/such/program", "/etc/passwd"])
 async def test_reports_why_a_command_cannot_run(name: str) -> None:
     """The command does not exist or is not executable."""
-    with raises_problem(AwsIdentityUnavailable, match=r"cannot be run: (not found on path|no such file|permission)"):
+    with raises_problem(AwsIdentityUnavailable, match=r"cannot be run: (not found on PATH|no such file|permission)"):
         await from_command(name)
