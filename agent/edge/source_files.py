@@ -1,6 +1,8 @@
 """The files that decide what a token source gives: a password's own file, and what a person changes to log in again."""
 
+import os
 from collections.abc import Hashable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -38,11 +40,13 @@ def google_file(environ: Mapping[str, str]) -> Path:
 
 def signature_of(paths: Iterable[Path]) -> Hashable:
     """Return a value that differs once one of the files, or a file in one of the directories, has changed. Blocks."""
-    return tuple(signature(file) for path in paths for file in (path, *_entries(path)))
+    return tuple((signature(path), *_entries(path)) for path in paths)
 
 
-def _entries(path: Path) -> list[Path]:
+def _entries(path: Path) -> list[tuple[str, int, int]]:
     try:
-        return sorted(path.iterdir())[:_MOST]
+        with os.scandir(path) as entries:
+            found = [(entry.name, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in islice(entries, _MOST)]
     except OSError:  # most are files
         return []
+    return sorted(found)

@@ -11,6 +11,8 @@ from agent.model.plan import Plan
 from agent.services.ports import FileWatcher
 
 _FIRST_LOOK_S: Final = 5.0
+_SELDOM: Final = 4
+"""Ticks of the watcher between two looks at many files. Its hints about changes come at once."""
 _LOOKS: Final = BlockingCalls("source-files", limit=16)
 
 
@@ -37,27 +39,30 @@ class SourceFiles:
         self._files: Final = files
         self._signature: Final = signature
         self._on_change: Final = on_change
-        self._wanted: frozenset[TokenSource] = frozenset()
+        self._wanted: dict[tuple[Path, ...], list[TokenSource]] = {}
         self._planned: Final = asyncio.Event()
 
     def follow(self, plan: Plan) -> None:
         """Watch the files of this plan, and no others."""
-        self._wanted = frozenset(source for source in plan.token_sources if self._files(source))
+        self._wanted = {}
+        for source in plan.token_sources:
+            self._wanted.setdefault(self._files(source), []).append(source)
+        self._wanted.pop((), None)
         self._planned.set()
 
     async def run(self) -> None:
-        tasks: dict[TokenSource, asyncio.Task[None]] = {}
+        tasks: dict[tuple[Path, ...], asyncio.Task[None]] = {}
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._planned.wait()
                 self._planned.clear()
-                for source in tasks.keys() - self._wanted:
-                    tasks.pop(source).cancel()
-                for source in self._wanted - tasks.keys():
-                    tasks[source] = group.create_task(self._watch(source), name="source files")
+                for paths in tasks.keys() - self._wanted.keys():
+                    tasks.pop(paths).cancel()
+                for paths in self._wanted.keys() - tasks.keys():
+                    tasks[paths] = group.create_task(self._watch(paths), name="source files")
 
-    async def _watch(self, source: TokenSource) -> None:
-        paths, changed = self._files(source), asyncio.Event()
+    async def _watch(self, paths: tuple[Path, ...]) -> None:
+        changed = asyncio.Event()
         # At once, because the login may read the files before the watcher looks at them for the first time.
         known = latest = await self._first_signature(paths)
 
@@ -67,14 +72,18 @@ class SourceFiles:
             latest = self._signature(paths)
             return latest
 
-        end = self._watcher.watch(look, changed, directories=lambda: {path.parent for path in paths})
+        # A password must be used at once. A cloud's tools have several files, and a person can wait for seconds.
+        every = 1 if len(paths) == 1 else _SELDOM
+        directories = {*paths, *(path.parent for path in paths)}
+        end = self._watcher.watch(look, changed, every=every, directories=lambda: directories)
         try:
             while True:
                 await changed.wait()
                 changed.clear()
                 if latest != known:
                     known = latest
-                    self._on_change(source)
+                    for source in self._wanted.get(paths, ()):
+                        self._on_change(source)
         finally:
             end()
 
