@@ -128,7 +128,7 @@ def _other(path: Path, directory: Path, error: int) -> str:
 def _full(directory: Path) -> str:
     program, advice, shows = "df -h", "free up space on", "how full it is"
     if no_inodes(directory):
-        program, advice, shows = "df -i", "remove files that nobody needs from", "how many it has"
+        program, advice, shows = "df -i", "remove files that are not needed from", "how many it has"
     usage = command(program, directory) if os.access(directory, os.F_OK) else None
     return f"{advice} the file system of {shown(directory)}" + (f": {usage} shows {shows}" if usage else "")
 

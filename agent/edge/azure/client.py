@@ -98,7 +98,7 @@ class AzureClient:
     def _asked(self, key: Hashable, done: asyncio.Task[AzureToken]) -> None:
         del self._running[key]
         if not done.cancelled():
-            done.exception()  # the callers get it; if all were cancelled, nobody needs it
+            done.exception()  # the callers get it too; without them, asyncio would log it
 
     async def _ask(self, identity: AzureIdentity, settings: AzureSettings) -> AzureToken:
         client_id = identity.client_id or settings.client_id or self.environ.get("AZURE_CLIENT_ID") or None
