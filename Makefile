@@ -30,7 +30,7 @@ help:
 	@echo "make lock         pin the dependencies again, with hashes"
 	@echo "make audit        compare the lock files with published advisories, if they can be reached"
 	@echo "make completions  write the shell completions from the command line parser"
-	@echo "make clean        remove what the other targets created"
+	@echo "make clean        remove what the other targets created in the checkout"
 
 demo: runtime-venv
 	@scripts/system-packages.sh demo

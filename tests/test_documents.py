@@ -203,6 +203,17 @@ def test_commands_and_files_that_are_named_exist(document: Path) -> None:
             assert (ROOT / path).exists() or (ROOT / "agent" / path).exists(), path
 
 
+def test_the_command_line_page_has_every_command_and_every_option() -> None:
+    """The options of one command may be on the page that its row links to."""
+    text = read("docs/command-line.md")
+    named = ((re.match(r"`registry-agent ([\w-]+)", cells[0]), cells[1]) for cells in rows(text))
+    does = {found[1]: what for found, what in reversed([*named]) if found}
+    assert list(reversed(does)) == list(COMMANDS)
+    for command, what in does.items():
+        pages = text + "".join(read(f"docs/{page}") for page, _ in _LINK.findall(what))
+        assert options_of(command) - set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", pages)) <= {"-h"}, command
+
+
 def test_the_walk_in_contributing_goes_from_a_failing_test_to_a_passing_one(tmp_path: Path) -> None:
     """The test pastes the blocks as a newcomer does: the document, the failing test, the code, the passing test."""
     for name in ("agent", "docs", "tests"):

@@ -34,7 +34,7 @@ class Credential:
 class TokenSource(ABC):
     """Gives tokens that end, each time it is asked. Equal sources share one token and its failures.
 
-    A kind of source is a frozen dataclass. `wiring.py` knows what fetches the tokens of each kind.
+    A kind of source is a frozen dataclass. `edge/clouds.py` knows what fetches the tokens of each kind.
     """
 
     __slots__ = ()

@@ -91,4 +91,4 @@ class InternalError(Problem):
     code = "internal_error"
     severity = Severity.ERROR
     needs = Needs.ADMIN
-    hint = "ask your platform team to report this bug in registry-agent, with the event login.crashed from the log"
+    hint = "ask your platform team to report this bug in registry-agent, with the traceback in the log"
