@@ -29,10 +29,18 @@ leave_system() {
     stop_agents "$versions"
     systemctl_all disable "${units[@]}"
     [[ ${#units[@]} -eq 0 ]] || say "stopped and disabled ${units[*]}"
-    [[ -x $link/bin/python ]] || return 0
+    [[ -d $link/ ]] || return 0
     while IFS=: read -r user home; do
-        as_user "$user" "$home" "$link/bin/python" -IB -m agent.cli.release_helper || true # it has reported what remains
+        as_user "$user" "$home" "$link/bin/python" -IB -m agent.cli.release_helper || report "$user" "$home" $?
     done < <(users)
+}
+
+# report USER HOME CODE: if the interpreter is gone, as after an upgrade of the system, nothing has reported what remains.
+report() {
+    [[ $3 -ne 1 ]] || return 0
+    if as_user "$1" "$2" grep -qs '"registry-agent"' "$2/.docker/config.json"; then
+        say "remove registry-agent from credHelpers in $2/.docker/config.json: docker would look for a program that is gone" >&2
+    fi
 }
 
 main

@@ -72,3 +72,13 @@ def test_uninstalling_leaves_no_line_for_a_program_that_is_gone(machine: Booted,
     assert registry not in machine.must("cat", other)
     assert "registry-agent.versions" not in machine.must("ps", "-e", "-o", "args")
     assert machine.must("find", "/usr", "-name", "docker-credential-registry-agent") == ""
+
+
+def test_uninstalling_without_the_interpreter_names_what_remains(machine: Booted) -> None:
+    """An upgrade of the system can remove the Python that the agent was installed with."""
+    config = f"/home/{USER}/.docker/config.json"
+    machine.write(config, json.dumps({"credHelpers": {"ghcr.io": "registry-agent"}}), mode=0o600, owner=USER)
+    machine.must("sh", "-c", "ln -sfn /usr/bin/python3.0 /usr/local/lib/registry-agent/bin/python")
+    done = machine.run(*_MAKE, "uninstall")
+    assert done.returncode == 0
+    assert f"remove registry-agent from credHelpers in {config}" in done.stderr

@@ -7,7 +7,7 @@ import pytest
 
 from tests.boot.conftest import SERVICE, Boot
 from tests.prepare.steps import DEBIAN_12_MACHINE, DIST
-from tests.rig.booted import Booted
+from tests.rig.booted import USER, Booted
 from tests.rig.needs import need, prepared
 
 MAKE: Final = ("make", "--no-print-directory", "-C", "/root/checkout")
@@ -59,14 +59,17 @@ def test_make_uninstall_leaves_the_package_complete(made: Booted) -> None:
 
 
 def test_removing_the_package_leaves_an_agent_of_make_install_running(made: Booted) -> None:
-    """Docker still finds the helper, and `make install` does not replace the package's link meanwhile."""
+    """Its state and docker's helper stay, too. `make install` does not replace the package's link meanwhile."""
     made.must("dpkg", "--install", DEB)
+    kept = f"/var/lib/registry-agent/{USER}/kept"
+    made.must("touch", kept)
     made.wait_for(SERVICE)
     # The manifest is incomplete, as after an interrupted run, so that the files are put again.
     made.must("sed", "-i", "s/^state .*/state unfinished/", "/usr/local/share/registry-agent/manifest")
     assert "belongs to another installation, and stays" in made.must(*MAKE, "install")
     assert helper(made) == f"/opt/registry-agent/bin/{HELPER}"
     made.must("dpkg", "--purge", "registry-agent")
+    made.must("test", "-e", kept)
     made.wait_for(SERVICE)
     made.must("systemctl", "is-enabled", SERVICE)
     assert helper(made) == f"/usr/local/bin/{HELPER}"
