@@ -1,3 +1,3 @@
 """Registry Agent: keeps an environment logged in to its private container registries."""
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"

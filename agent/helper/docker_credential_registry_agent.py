@@ -12,7 +12,7 @@ import sys
 import time
 from _socket import AF_UNIX, SO_PEERCRED, SOCK_STREAM, SOL_SOCKET, socket
 
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 _NAME = "docker-credential-registry-agent"
 _USAGE = f"usage: {_NAME} get | store | erase | list | version\n"
 _SOCKET_VARIABLE = b"REGISTRY_AGENT_SOCKET"
