@@ -5,10 +5,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-_FACTOR: Final = 8
-_MOST: Final = 3 * _FACTOR
-"""Linear time grows by 8, quadratic time by 64."""
-_MEASURABLE_S: Final = 0.0005
+_FACTOR: Final = 32
+_MOST: Final = 8 * _FACTOR
+"""Linear time grows by 32, or by up to 180 where memory is slow. Quadratic time grows by 1,024."""
+_MEASURABLE_S: Final = 0.0002
 _SMALLEST: Final = 1000
 _LARGEST: Final = 1 << 16
 _ATTEMPTS: Final = 3
