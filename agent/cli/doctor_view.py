@@ -43,7 +43,7 @@ def report_lines(terminal: Terminal, document: Document) -> Iterator[str]:
 
 
 def _wrapped(terminal: Terminal, words: str, indent: str = "", first: str | None = None) -> list[str]:
-    # Identities, challenges and paths can be longer than a line.
+    # Identities, challenges and paths can be longer than a line. In a fix they stay whole, because people copy them.
     return terminal.wrapped(words, indent, first=first, break_words=True)
 
 
@@ -120,7 +120,7 @@ def _link(terminal: Terminal, links: Sequence[Document]) -> Iterator[str]:
     yield first.replace(word, terminal.painted(word, colour), 1)
     yield from more
     if link["fix"]:
-        yield from _wrapped(terminal, f"→ {text(link['fix'])}{_code_and_owner(link)}", f"{indent}  ", indent)
+        yield from terminal.wrapped(f"→ {text(link['fix'])}{_code_and_owner(link)}", f"{indent}  ", first=indent)
 
 
 def _merge_key(link: Document) -> object:
@@ -143,7 +143,7 @@ def _verdict(terminal: Terminal, document: Document) -> Iterator[str]:
         failed = f"{counted(document['broken'], 'check')} failed."
         others = [text(hostname) for hostname in _others(document)]
         same = f" (the same for {', '.join(others)})" if others else ""
-        head, *more = _wrapped(terminal, f"{failed} Start with {where}: {text(first['fix'])}{same}")
+        head, *more = terminal.wrapped(f"{failed} Start with {where}: {text(first['fix'])}{same}")
         yield head.replace(failed, terminal.painted(failed, RED), 1)
         yield from more
     elif not document["registries"]:

@@ -32,7 +32,7 @@ _NO_SECRETS: Final = "no registry secret was found: there is no registry to log 
 
 
 def status_lines(terminal: Terminal, document: Json) -> list[str]:
-    """Return the whole status. A line is wider than the terminal only if a single word is."""
+    """Return the whole status. A line is wider than the terminal only if a single word or command is."""
     now = moment(document.get("now"))
     parts = [_head(terminal, document), _table(terminal, document, now), _warnings(terminal, document, now)]
     return [line for part in parts for line in part]

@@ -4,13 +4,15 @@ It overwrites the lines and never clears the screen, which would flicker.
 """
 
 import contextlib
+import math
 import os
 import shutil
 import signal
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from itertools import accumulate
 from typing import Final, NoReturn
 
 from agent.cli.status import Document, documents
@@ -55,15 +57,31 @@ class _Picture:
         self.draw()
 
     def draw(self) -> None:
-        """Draw as many lines as the terminal has. Each line also clears what an earlier picture left behind it."""
+        """Draw as many lines as the terminal has room for."""
         terminal, lasts = Terminal.of_stdout(), duration(timedelta(seconds=time.monotonic() - self._since))
         outage = [alarm(terminal, f"no answer for {lasts}: {self._why}"), ""] if self._why else []
         lines = [*outage, *status_lines(terminal, self._document)]
-        room = max(shutil.get_terminal_size((80, 24)).lines - 2, 1)
-        if len(lines) > room:
-            lines = [*lines[: room - 1], f"… and {len(lines) - room + 1} more lines: make the terminal taller"]
-        lines += ["", "press Ctrl-C to quit"]
-        _write(_HOME + "\r\n".join(line + _REST_OF_LINE for line in lines) + _REST_OF_SCREEN)
+        lines = [*_fitting(terminal, lines), "", "press Ctrl-C to quit"]
+        _write(_HOME + "\r\n".join(_over_earlier(terminal, line) for line in lines) + _REST_OF_SCREEN)
+
+
+def _fitting(terminal: Terminal, lines: Sequence[str]) -> Sequence[str]:
+    """Return the lines that fit above the last two, and how many do not. The terminal wraps a line that is too wide."""
+    room = max(shutil.get_terminal_size((80, 24)).lines - 2, 1)
+    ends = [*accumulate(max(math.ceil(terminal.columns(line) / terminal.width), 1) for line in lines)]
+    if ends[-1] <= room:
+        return lines
+    shown = sum(end < room for end in ends)
+    return [*lines[:shown], f"… and {len(lines) - shown} more lines: make the terminal taller"]
+
+
+def _over_earlier(terminal: Terminal, line: str) -> str:
+    """Return the line with the code that clears what an earlier picture left behind it.
+
+    At the end of a full row, the cursor is still on the last character, and the code would clear that.
+    """
+    columns = terminal.columns(line)
+    return line if columns and columns % terminal.width == 0 else line + _REST_OF_LINE
 
 
 def _write(text: str) -> None:

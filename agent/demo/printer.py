@@ -1,5 +1,6 @@
 """Prints the demo's lines on the terminal: the time, a label, and what happened."""
 
+import re
 import textwrap
 import time
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from typing import Final, NamedTuple
 _WIDTH: Final = 80
 _LABEL: Final = 11
 _MARGIN: Final = " " * (10 + _LABEL)
+_COMMAND: Final = re.compile("`[^`]*`")
+_NO_BREAK: Final = "\0"
 
 
 class Remark(NamedTuple):
@@ -39,12 +42,14 @@ class Printer:
 
 
 def render(seconds: float, remark: Remark) -> str:
-    """Format a remark in lines of at most 80 columns. Longer words stay whole, so that commands can be copied."""
+    """Format a remark in lines of at most 80 columns. Longer words and commands stay whole, to be copied."""
     lines = _wrap(remark.text, f"{seconds:6.1f} s  {remark.label:<{_LABEL}}", _MARGIN)
     return "\n".join(lines + _wrap(remark.hint, f"{_MARGIN}-> ", f"{_MARGIN}   "))
 
 
 def _wrap(text: str, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(
+    text = _COMMAND.sub(lambda command: command[0].replace(" ", _NO_BREAK), text)
+    lines = textwrap.wrap(
         text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     )
+    return [line.replace(_NO_BREAK, " ") for line in lines]

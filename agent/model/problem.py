@@ -11,6 +11,8 @@ from typing import ClassVar, Final
 
 from agent.model.text import ESCAPED_HOST, HOST_WORD, printable
 
+LONGEST_HINT: Final = 1000
+
 
 class Severity(StrEnum):
     """An error needs a person. A warning is being retried, or costs some function. A notice only informs."""
@@ -80,7 +82,7 @@ class Problem:
             subject=shown,
             message=printable(message, limit=600),
             hint=_whole_commands(
-                printable(HOST_WORD.sub(lambda _: shown, template).replace(ESCAPED_HOST, "HOST"), limit=1000)
+                printable(HOST_WORD.sub(lambda _: shown, template).replace(ESCAPED_HOST, "HOST"), limit=LONGEST_HINT)
             ),
             wait=wait,
             retry_class=retry_class or self.retry_class,

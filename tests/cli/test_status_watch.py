@@ -1,11 +1,14 @@
 """`registry-agent status --watch` at a real terminal."""
 
+import re
 import signal
 import time
 
 import pytest
 
+from agent.model.commands import command
 from agent.model.problems.registry import LoginRejected
+from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.status import Phase, State
 from tests.cli.terminal import Terminal
 from tests.web.serving import Serving, serving
@@ -17,6 +20,11 @@ def fill(rig: Serving, registries: int = 1) -> None:
     for number in range(registries):
         rig.log_in(f"{number}.example")
     rig.board.set_phase(Phase.RUNNING)
+
+
+def shown(line: str) -> str:
+    """The line without escape sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line)
 
 
 def watching(rig: Serving, **options: int) -> Terminal:
@@ -85,6 +93,31 @@ async def test_redraws_when_the_terminal_is_resized() -> None:
             await terminal.shows("39.example", after=seen)
             small = terminal.written[:seen].rpartition("\x1b[H")[2]
     assert small.count("\r\n") < 20
+
+
+async def test_a_command_that_is_wider_than_the_terminal_takes_the_rows_that_it_needs() -> None:
+    """It can be copied, and the picture is never higher than the terminal, which would scroll."""
+    run = str(command("sudo chown", "ada:", f"/home/ada/{'d' * 200}/config.json"))
+    async with serving() as rig:
+        fill(rig, 3)
+        rig.board.report("x", [ConfigUnwritable("config.json", "it cannot be written", hint=f"give it back: {run}")])
+        for rows in (40, 20, 19, 18, 17, 10):
+            async with watching(rig, rows=rows) as terminal:
+                await terminal.shows("press Ctrl-C to quit")
+            picture = terminal.written.partition("\x1b[H")[2].partition("\x1b[H")[0]
+            assert sum(max(-(-len(shown(line)) // 80), 1) for line in re.split(r"\r+\n", picture)) <= rows
+            assert "more lines" in picture or run in picture
+
+
+async def test_a_full_row_keeps_its_last_character() -> None:
+    """The cursor stays on it, so clearing the rest of the line would remove it."""
+    full = "w" * (80 - len("  error: "))
+    async with serving() as rig:
+        rig.board.report("x", [LoginRejected("0.example", full)])
+        async with watching(rig) as terminal:
+            await terminal.shows("press Ctrl-C")
+            assert f"{full}\r" in terminal.written
+            assert "press Ctrl-C to quit\x1b[K" in terminal.written
 
 
 async def test_redraws_at_once_after_each_resize() -> None:
