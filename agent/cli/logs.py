@@ -15,11 +15,10 @@ from typing import Final
 from agent.cli import CommandError, command, registry, write, write_error
 from agent.cli.logs_choice import LEVELS, Choice, Event, of_journal, of_memory, since
 from agent.cli.logs_view import LogView
-from agent.cli.status import add_place, agent_client
+from agent.cli.status import add_place, agent_client, user_of
 from agent.cli.terminal import Terminal, escaped
 from agent.edge.agent_client import AgentUnavailable
 from agent.edge.journal_line import JournalUnreadable, unit_of
-from agent.edge.paths import user_name
 
 SHOWN: Final = 0
 
@@ -100,7 +99,7 @@ class _Reader:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._agent: Final = agent_client(args)
-        self._unit: Final = unit_of(args.user or user_name())
+        self._unit: Final = unit_of(user_of(args))
         self._journal_wanted: Final = args.journal
         self._may_wait: Final = args.follow and not args.journal
         self._answering = False

@@ -15,7 +15,7 @@ from agent.cli import CommandError, command, seconds, write, write_error
 from agent.cli.status_view import status_lines
 from agent.cli.terminal import Terminal, escaped, text
 from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentUnavailable
-from agent.edge.paths import docker_directory, socket_candidates, sudo_user
+from agent.edge.paths import docker_directory, socket_candidates, sudo_user, user_name
 from agent.model.hints import sudo_advice
 from agent.model.status_document import check_status
 from agent.model.variables import obeys_escapes
@@ -49,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that select an agent."""
     parser.add_argument("--socket", metavar="PATH", type=Path, help="path of the agent's socket")
-    parser.add_argument("--user", metavar="USER", type=_user, help="use this user's agent (default: your own)")
+    parser.add_argument(
+        "--user", metavar="USER", type=_user, help="use this user's agent (default: your own, also under sudo)"
+    )
 
 
 def _user(argument: str) -> str:
@@ -64,8 +66,13 @@ def sockets(args: argparse.Namespace) -> list[Path]:
     return [args.socket] if args.socket else socket_candidates(args.user)
 
 
+def user_of(args: argparse.Namespace) -> str:
+    """Return the user of the agent that the arguments select: by default the one who ran the command, or sudo."""
+    return args.user or sudo_user() or user_name()
+
+
 def agent_client(args: argparse.Namespace) -> AgentClient:
-    return AgentClient(sockets(args), args.user or sudo_user())
+    return AgentClient(sockets(args), user_of(args))
 
 
 @command("status", AgentUnavailable)

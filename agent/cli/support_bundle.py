@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.cli import USAGE, CommandError, command, loaded_settings, prepare_for_secrets, write, write_error
-from agent.cli.status import add_place, agent_client
+from agent.cli.status import add_place, agent_client, user_of
 from agent.edge.paths import user_name
 
 if TYPE_CHECKING:
@@ -57,13 +57,14 @@ def run(args: argparse.Namespace) -> int:
     from agent.support.bundle_part import BundleContext  # noqa: PLC0415
 
     prepare_for_secrets()
-    environ = _environment(args.user)
+    user = user_of(args)
+    environ = _environment(user)
     context = BundleContext(
         loaded=loaded_settings(args, environ),
         config=args.config,
         assignments=args.set,
         environ=environ,
-        user=args.user or user_name(),
+        user=user,
         agent=agent_client(args),
         now=datetime.now(UTC),
         socket=args.socket,
@@ -78,12 +79,12 @@ def run(args: argparse.Namespace) -> int:
     return WRITTEN
 
 
-def _environment(user: str | None) -> Mapping[str, str]:
+def _environment(user: str) -> Mapping[str, str]:
     """Return the environment to load settings from.
 
     For another user's agent, it has that user's home, and none of the variables that hold for the calling user only.
     """
-    if user is None or user == user_name():
+    if user == user_name():
         return os.environ
     try:
         account = pwd.getpwnam(user)

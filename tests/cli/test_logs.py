@@ -21,6 +21,7 @@ from agent.edge.journal_line import JournalLine
 from tests.cli.commands import Ended, command, ended, start, start_with_reader
 from tests.cli.terminal import Terminal
 from tests.observe.documented import documented_events
+from tests.rig.needs import need_root
 from tests.web.serving import Serving, serving
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -249,6 +250,16 @@ async def test_reads_the_journal_without_an_agent(tmp_path: Path) -> None:
     assert "--unit=registry-agent@ada.service" in (path / "args").read_text()
     await command("logs", "--since", "2026-01-01T12:00:00Z", PATH=f"{path}:/usr/bin:/bin")
     assert f"--since=@{int(NOW.timestamp())}" in (path / "args").read_text()
+
+
+async def test_sudo_reads_the_journal_of_the_user_who_ran_it(tmp_path: Path) -> None:
+    """That user's agent is the one that `sudo registry-agent status` asks. `--user root` still means root's."""
+    need_root("because only root runs commands of sudo")
+    path = journalctl(tmp_path / "bin", [entry(0, DAY[0])])
+    for args, user in (((), "daemon"), (("--user", "root"), "root")):
+        answer = await command("logs", *args, PATH=f"{path}:/usr/bin:/bin", SUDO_USER="daemon")
+        assert f"--unit=registry-agent@{user}.service" in (path / "args").read_text()
+        assert f"from the journal of registry-agent@{user}.service" in answer.err
 
 
 async def test_journal_option_reads_the_journal(tmp_path: Path) -> None:

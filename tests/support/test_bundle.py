@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pwd
 import re
 import signal
 import socket
@@ -20,6 +21,7 @@ from agent.support.bundle import make_bundle
 from agent.support.bundle_part import LARGEST, BundleContext, BundlePart, NotCollected
 from agent.support.bundle_parts import PARTS
 from agent.support.manifest import Manifest
+from tests.rig.needs import need_root
 from tests.rig.waiting import PATIENCE_S, eventually
 from tests.support.conftest import Machine, unpacked
 from tests.support.stub import answering, program
@@ -85,6 +87,22 @@ async def test_the_doctor_asks_the_agent_at_the_given_socket(machine: Machine) -
     files = unpacked((machine.here / "out.tar.gz").read_bytes())
     (agent,) = [check for check in json.loads(files["doctor.json"])["links"] if check["name"] == "agent"]
     assert "no running agent" not in agent["seen"]
+
+
+async def test_under_sudo_all_parts_are_about_the_user_who_ran_it(machine: Machine) -> None:
+    """The journal, the unit, Docker's configuration, and the doctor, which runs as that user."""
+    need_root("because only root runs commands of sudo")
+    for name in ("journalctl", "systemctl", "runuser"):
+        program(machine.bin, name, f'echo "$@" >>{machine.home}/{name}')
+    machine.env["SUDO_USER"] = "daemon"
+    await machine.run("-o", "out.tar.gz")
+    files = unpacked((machine.here / "out.tar.gz").read_bytes())
+    assert b"for the agent of user daemon\n" in files["MANIFEST.txt"]
+    assert "--unit=registry-agent@daemon.service" in (machine.home / "journalctl").read_text()
+    assert "registry-agent@daemon.service registry-agent@daemon.socket" in (machine.home / "systemctl").read_text()
+    assert (machine.home / "runuser").read_text().startswith("-u daemon ")
+    (config, *_) = json.loads(files["docker-config.json"])["files"]
+    assert config["path"] == f"{pwd.getpwnam('daemon').pw_dir}/.docker/config.json"
 
 
 async def test_works_without_an_agent_and_without_programs(machine: Machine) -> None:
