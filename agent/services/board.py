@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_left, bisect_right
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +14,8 @@ from agent.model.snapshot import Process, Snapshot
 from agent.model.status import CLEARED_KEPT, ClearedWarning, ClockJumps, OpenWarning, Phase, RegistryStatus, Tools
 from agent.services.ports import Log
 
+_SEVERITIES: Final = tuple(Severity)
+
 
 class Board:
     """Holds one `Snapshot`. Each change makes a new revision and wakes the callers of `changed`.
@@ -21,7 +23,8 @@ class Board:
     A change costs the same, however many registries there are: only the next reader of `snapshot` collects the rows.
 
     Each owner reports all its problems at once. A report replaces the owner's last one, so a problem that is no longer
-    reported is fixed. Only the event loop's thread may call it.
+    reported is fixed. If several owners report the same problem, the most severe of their reports is shown. Only the
+    event loop's thread may call it.
     """
 
     def __init__(
@@ -47,7 +50,8 @@ class Board:
         self._stored_in: Final[dict[str, str | None]] = {}
         self._warnings: Final[dict[tuple[str, str], OpenWarning]] = {}
         self._owned: Final[dict[str, dict[tuple[str, str], Problem]]] = {}
-        self._owners: Final[Counter[tuple[str, str]]] = Counter()
+        self._reports: Final[dict[tuple[str, str], dict[str, Problem]]] = {}
+        """For each warning, the problem of each owner that reports it. The newest report is the last one."""
         self._cleared: Final[deque[ClearedWarning]] = deque(maxlen=CLEARED_KEPT)
         self._change: asyncio.Event = asyncio.Event()
         self.first_attempts_done: Final = asyncio.Event()
@@ -89,15 +93,12 @@ class Board:
             del self._owned[owner]
         now = self._now()
         for key in before.keys() - after.keys():
-            self._clear(key, now)
-        # Several owners can report the same problem. It clears when the last of them stops reporting it.
-        self._owners.update(after.keys() - before.keys())
+            self._clear(key, owner, now)
         for key, problem in after.items():
-            former = self._warnings.get(key)
-            self._warnings[key] = self._scrubbed(OpenWarning.of(problem, now, former))
-            # Log changes only: a renewal that keeps failing would otherwise fill the log.
-            if former is None or former.severity is not problem.severity:
-                self._log_raised(self._warnings[key])
+            reports = self._reports.setdefault(key, {})
+            reports.pop(owner, None)
+            reports[owner] = problem
+            self._show(OpenWarning.of(_worst(reports), now, self._warnings.get(key)))
         self._publish()
 
     def put_registry(self, registry: RegistryStatus) -> None:
@@ -156,12 +157,22 @@ class Board:
         self._rows[begin:end] = row
         self._publish()
 
-    def _clear(self, key: tuple[str, str], now: datetime) -> None:
-        self._owners[key] -= 1
-        if self._owners[key]:
+    def _show(self, warning: OpenWarning) -> None:
+        former = self._warnings.get(warning.key)
+        self._warnings[warning.key] = shown = self._scrubbed(warning)
+        # Log changes only: a renewal that keeps failing would otherwise fill the log.
+        if former is None or former.severity is not shown.severity:
+            self._log_raised(shown)
+
+    def _clear(self, key: tuple[str, str], owner: str, now: datetime) -> None:
+        """Take back what `owner` reported. The warning clears when the last owner stops reporting it."""
+        reports, warning = self._reports[key], self._warnings[key]
+        del reports[owner]
+        if reports:
+            left = OpenWarning.of(_worst(reports), now, warning)
+            self._show(replace(left, last_seen=warning.last_seen, count=warning.count))
             return
-        del self._owners[key]
-        warning = self._warnings.pop(key)
+        del self._reports[key], self._warnings[key]
         self._cleared.append(ClearedWarning(warning, now))
         self._log.info("warning.cleared", code=warning.code, subject=warning.subject)
 
@@ -192,6 +203,11 @@ class Board:
         # A new event for each change: waiters of the old one wake, and later waiters wait for the next change.
         self._change.set()
         self._change = asyncio.Event()
+
+
+def _worst(reports: dict[str, Problem]) -> Problem:
+    """Return the most severe problem, and of equal ones the newest."""
+    return max(reversed(reports.values()), key=lambda problem: _SEVERITIES.index(problem.severity))
 
 
 def _hostname(registry: RegistryStatus) -> str:

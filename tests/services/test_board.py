@@ -67,6 +67,25 @@ def test_a_problem_of_two_owners_clears_with_the_last(board: Board) -> None:
     assert not board.snapshot.warnings
 
 
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_the_most_severe_report_of_two_owners_is_shown(board: Board, log: FakeLog, order: tuple[str, str]) -> None:
+    """Whichever came last. When its owner stops reporting it, the other's text, hint and severity are shown."""
+    reports = {
+        "a": LoginRejected("ghcr.io", "the login ended", hint="log in", severity=Severity.ERROR),
+        "b": LoginRejected("ghcr.io", "the removal waits", hint="wait", severity=Severity.WARNING),
+    }
+    for owner in order:
+        board.report(owner, [reports[owner]])
+    (before,) = board.snapshot.warnings
+    assert (before.message, before.hint, before.severity) == ("the login ended", "log in", Severity.ERROR)
+    board.report("a")
+    (after,) = board.snapshot.warnings
+    assert (after.message, after.hint, after.severity) == ("the removal waits", "wait", Severity.WARNING)
+    assert (after.count, after.last_seen, after.first_seen) == (before.count, before.last_seen, before.first_seen)
+    assert not board.snapshot.cleared
+    assert log.events[-1][2]["message"] == "the removal waits"
+
+
 def test_a_warning_that_becomes_an_error_is_logged_again(board: Board, log: FakeLog) -> None:
     """This happens when the urgent window begins."""
     board.report("a", [RenewalFailing("ghcr.io", "fails")])
