@@ -82,11 +82,15 @@ class Board:
             if self._batch_changed:
                 self._publish()
 
-    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None:
-        """Replace everything that `owner` reported before. A problem that is reported again increases its count."""
+    def report(self, owner: str, problems: Iterable[Problem] = (), *, repeat: bool = True) -> None:
+        """Replace everything that `owner` reported before.
+
+        A problem that is reported again increases its count. Regular checks find the same each time, so without
+        `repeat` the same problems change nothing.
+        """
         before = self._owned.get(owner, {})
         after = {problem.key: problem for problem in problems}
-        if not before and not after:
+        if before == after and not (after and repeat):
             return
         self._owned[owner] = after
         if not after:

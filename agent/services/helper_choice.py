@@ -34,7 +34,6 @@ class HelperChoice:
         self._is_installed: Final = is_installed
         self._is_listening: Final = is_listening
         self._board: Final = board
-        self._reported = ""
 
     async def wanted(self) -> bool:
         """Whether Docker is to ask the agent now. If `docker.store` cannot be followed, report why."""
@@ -76,8 +75,4 @@ class HelperChoice:
             return False
 
     def _report(self, problem: Problem | None) -> None:
-        """Report only changes: this is asked at each check of each login."""
-        message = problem.message if problem is not None else ""
-        if message != self._reported:
-            self._reported = message
-            self._board.report(_OWNER, [problem] if problem is not None else [])
+        self._board.report(_OWNER, [problem] if problem is not None else [], repeat=False)

@@ -55,7 +55,6 @@ class ManagedLogin:
     told: Problem | None = None
     restored: str = ""
     restored_until: datetime | None = None
-    reported: tuple[tuple[str, str], ...] = ()
 
     @property
     def hostname(self) -> str:

@@ -63,8 +63,8 @@ class Log(Protocol):
 class Reporter(Protocol):
     """Takes the problems that are true now."""
 
-    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None:
-        """Replace everything that `owner` reported before."""
+    def report(self, owner: str, problems: Iterable[Problem] = (), *, repeat: bool = True) -> None:
+        """Replace everything that `owner` reported before. Without `repeat`, the same problems again are no news."""
 
 
 class Board(Reporter, Protocol):

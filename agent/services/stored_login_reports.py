@@ -16,20 +16,16 @@ class StoredLoginReports:
         self._on_lost: Final = on_lost
 
     def show(self, login: ManagedLogin, *, repeat: bool = True) -> None:
-        """Report what is known about a login. Without `repeat`, report only what differs from the last report."""
+        """Report what is known about a login. `repeat` is that of `Reporter.report`."""
         self._board.set_stored_in(login.hostname, login.stored_in if login.ours and login.lost is None else None)
-        problems = login.problems
-        shown = tuple((problem.code, problem.message) for problem in problems)
-        if repeat or shown != login.reported:
-            self.replace(login.hostname, problems)
-        login.reported = shown
+        self.replace(login.hostname, login.problems, repeat=repeat)
         if login.unusable != login.told:
             login.told = login.unusable
             self._on_lost(login.hostname)
 
-    def replace(self, hostname: str, problems: Iterable[Problem] = ()) -> None:
+    def replace(self, hostname: str, problems: Iterable[Problem] = (), *, repeat: bool = True) -> None:
         """Report these problems, and none of those before."""
-        self._board.report(f"stored:{hostname}", problems)
+        self._board.report(f"stored:{hostname}", problems, repeat=repeat)
 
     def clear(self, hostname: str) -> None:
         self.replace(hostname)

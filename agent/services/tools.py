@@ -51,7 +51,6 @@ class ToolWatch:
         self._tools = Tools()
         self._last_aws: tuple[object, Tool] | None = None
         self._docker_problem: Problem | None = None
-        self._reported: dict[str, tuple[tuple[object, ...], ...]] = {}
         self._has_ecr_secrets = False
         self._files: Final = BlockingCalls("tools", limit=4)
         self._not_searched: Final[set[str]] = set()
@@ -218,11 +217,7 @@ class ToolWatch:
         return self._last_aws[1]
 
     def _report(self, tool: str, problems: list[Problem]) -> None:
-        """Report only what differs from the last report, or each check would increase the count of a warning."""
-        found = tuple((problem.key, problem.message) for problem in problems)
-        if self._reported.get(tool, ()) != found:
-            self._reported[tool] = found
-            self._board.report(f"tools:{tool}", tuple(problems))
+        self._board.report(f"tools:{tool}", problems, repeat=False)
 
     def _update(self, **changes: Any) -> None:
         before = self._tools

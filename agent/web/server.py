@@ -60,7 +60,6 @@ class StatusServer:
     _unix: "_Listener | None" = field(default=None, init=False)
     _tcp: "_Listener | None" = field(default=None, init=False)
     _tcp_listen: str = field(default="", init=False)
-    _reported: tuple[tuple[str, str], ...] = field(default=(), init=False)
 
     def __post_init__(self, read_token: Callable[[Path], Awaitable[Sensitive]]) -> None:
         self._token = TokenFile(lambda: self.settings().status.token_file, read_token)
@@ -114,14 +113,8 @@ class StatusServer:
         async with self._opening:
             problems = [await self._open_unix(), await self._open_tcp()]
         problems.append(await self._token_problem())
-        self._report([*self.not_inherited, *(problem for problem in problems if problem is not None)])
-
-    def _report(self, problems: Sequence[Problem]) -> None:
-        """Report the problems if they changed since the last report: a port that is still taken is no news."""
-        current = tuple((problem.subject, problem.message) for problem in problems)
-        if current != self._reported:
-            self._reported = current
-            self.board.report(self.name, problems)
+        found = [*self.not_inherited, *(problem for problem in problems if problem is not None)]
+        self.board.report(self.name, found, repeat=False)
 
     async def _open_unix(self) -> Problem | None:
         if self._unix is not None:

@@ -67,6 +67,21 @@ def test_a_problem_of_two_owners_clears_with_the_last(board: Board) -> None:
     assert not board.snapshot.warnings
 
 
+def test_a_check_that_finds_the_same_changes_nothing_and_a_new_hint_is_shown(board: Board, clock: FakeClock) -> None:
+    """Regular checks report without `repeat`: no count, no revision. Another hint or severity alone is news."""
+    taken = RegistryDns("engine", "no engine answers", hint="start Docker")
+    board.report("a", [taken], repeat=False)
+    before = board.snapshot
+    clock.jump(60)
+    board.report("a", [RegistryDns("engine", "no engine answers", hint="start Docker")], repeat=False)
+    board.report("nobody", repeat=False)
+    assert board.snapshot is before
+    board.report("a", [RegistryDns("engine", "no engine answers", hint="switch the context")], repeat=False)
+    assert [warning.hint for warning in board.snapshot.warnings] == ["switch the context"]
+    board.report("a", repeat=False)
+    assert not board.snapshot.warnings
+
+
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
 def test_the_most_severe_report_of_two_owners_is_shown(board: Board, log: FakeLog, order: tuple[str, str]) -> None:
     """Whichever came last. When its owner stops reporting it, the other's text, hint and severity are shown."""

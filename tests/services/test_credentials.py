@@ -57,8 +57,9 @@ class FakeBoard:
     def __init__(self) -> None:
         self.reports: list[list[Problem]] = []
 
-    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None:
+    def report(self, owner: str, problems: Iterable[Problem] = (), *, repeat: bool = True) -> None:
         assert owner
+        assert repeat
         self.reports.append(list(problems))
 
 

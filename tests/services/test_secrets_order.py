@@ -23,9 +23,9 @@ class StrictRecord(Record):
         self.in_use: set[str] = set()
         self.early: list[str] = []
 
-    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None:
+    def report(self, owner: str, problems: Iterable[Problem] = (), *, repeat: bool = True) -> None:
         self._check(f"report of {owner}")
-        super().report(owner, problems)
+        super().report(owner, problems, repeat=repeat)
 
     def on_change(self, found: SecretSet) -> None:
         self._check("change")

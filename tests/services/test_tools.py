@@ -94,6 +94,15 @@ async def test_a_docker_that_is_not_used_is_not_called_missing(stage: Stage) -> 
     assert warning.hint == f"make it executable: `chmod +x {stage.bin}/docker`"
 
 
+async def test_a_check_that_finds_the_same_again_is_no_news(stage: Stage) -> None:
+    """Each warning counts once, so the status and its readers are not woken every 15 s."""
+    await stage.tools.look()
+    before = stage.board.snapshot
+    await stage.tools.look()
+    assert stage.board.snapshot is before
+    assert {warning.count for warning in before.warnings} == {1}
+
+
 async def test_a_docker_that_is_installed_later_is_found(stage: Stage) -> None:
     """docker_cli_missing clears by itself, and the logins start."""
     await stage.tools.look()
