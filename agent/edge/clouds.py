@@ -15,6 +15,8 @@ from agent.model.sensitive import Sensitive
 from agent.settings import CloudSettings, Settings
 
 _LOADING: Final = BlockingCalls("clouds", limit=3)
+_REQUEST_S: Final = 10.0
+"""The limit of each request to Google and Azure."""
 
 
 class CloudClient(Protocol):
@@ -33,8 +35,7 @@ class Clouds:
     """Passes each request on to the client of its cloud.
 
     `learned` is called with each secret that is sent to a cloud, before it is used. `scrub` removes known secrets from
-    what a cloud answers. `ca_files` returns the additional certificates to trust for a registry. `timeout_s` limits
-    each request to Google and Azure.
+    what a cloud answers. `ca_files` returns the additional certificates to trust for a registry.
     """
 
     http: HttpClient
@@ -42,7 +43,6 @@ class Clouds:
     now: Callable[[], datetime]
     learned: Callable[[Sensitive], object]
     ca_files: Callable[[Registry], Awaitable[list[Path]]]
-    timeout_s: float = 10.0
     scrub: Callable[[str], str] = str
     _clients: dict[str, CloudClient] = field(default_factory=dict, init=False)
 
@@ -86,5 +86,5 @@ class Clouds:
 
     @property
     def _shared(self) -> dict[str, Any]:
-        names = ("http", "environ", "now", "learned", "timeout_s", "scrub")
-        return {name: getattr(self, name) for name in names}
+        names = ("http", "environ", "now", "learned", "scrub")
+        return {"timeout_s": _REQUEST_S, **{name: getattr(self, name) for name in names}}

@@ -62,9 +62,9 @@ class CloudReply:
         """Return a text of the answer for a message, in parentheses. Empty if it is no text."""
         return f" ({printable(self.scrub(value), _SHOWN)})" if isinstance(value, str) and value else ""
 
-    def ends_in(self, start: datetime, name: str = "expires_in") -> datetime | None:
-        """Return the end from a number of seconds after `start`."""
-        seconds = number(self.fields.get(name)) or 0
+    def ends_in(self, start: datetime) -> datetime | None:
+        """Return the end from `expires_in`, a number of seconds after `start`."""
+        seconds = number(self.fields.get("expires_in")) or 0
         return start + timedelta(seconds=seconds) if 0 < seconds < _LONGEST_LIFE_S else None
 
     def ends_at(self, name: str) -> datetime | None:

@@ -107,9 +107,8 @@ class LearnedSecrets:
     what was learned for the last two tokens of a source is kept, and in the last two attempts to get one.
     """
 
-    def __init__(self, scrubber: Scrubber, owner: str = "learned") -> None:
+    def __init__(self, scrubber: Scrubber) -> None:
         self._scrubber: Final = scrubber
-        self._owner: Final = owner
         self._always: Final[set[str]] = set()
         self._sources: Final[dict[Hashable, _Rounds]] = {}
         self._planned: frozenset[Hashable] = frozenset()
@@ -157,7 +156,7 @@ class LearnedSecrets:
         self._newest.add(value)
         # Among very many, a new one gets into a small index, and the large one is built again now and then.
         if len(self._indexed) > _NEWEST >= len(self._newest):
-            self._scrubber.protect(self._newest, owner=f"{self._owner}.newest")
+            self._scrubber.protect(self._newest, owner="learned.newest")
         else:
             self._index_all()
 
@@ -165,8 +164,8 @@ class LearnedSecrets:
         """Index all secrets that are kept, and forget the others."""
         self._indexed = self._always.union(*(each for rounds in self._sources.values() for each in rounds.all))
         self._newest.clear()
-        self._scrubber.protect(self._indexed, owner=self._owner)
-        self._scrubber.protect((), owner=f"{self._owner}.newest")
+        self._scrubber.protect(self._indexed, owner="learned")
+        self._scrubber.protect((), owner="learned.newest")
 
 
 def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:

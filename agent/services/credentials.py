@@ -113,10 +113,6 @@ class Credentials:
         works = state.failure is None and state.credential is not None
         return works or state.settings.for_tokens != self._settings().for_tokens
 
-    def is_failing(self, source: TokenSource) -> bool:
-        state = self._states.get(source)
-        return state is not None and state.failure is not None
-
     def source_changed(self, source: TokenSource) -> bool:
         """Forget its token, because it may have another one now. A request in progress may have read the old one.
 

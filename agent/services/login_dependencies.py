@@ -4,11 +4,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from agent.model.credential import Credential
-from agent.model.docker_config import Entry
-from agent.model.docker_results import ProbeResult
 from agent.model.plan import Login
-from agent.model.registry import Registry
 from agent.services.docker_login import DockerLoginResult
+from agent.services.other_logins import CheckLogin
 from agent.services.ports import Board, Clock, ConfirmedTime, Credentials, Docker, Log, Reconciler, Rejections
 from agent.settings import Settings
 
@@ -17,13 +15,13 @@ from agent.settings import Settings
 class LoginDependencies:
     """What all logins share.
 
-    `docker_login` raises a `ProblemError`. `check_login` asks a registry whether it accepts a stored login, for at most
-    so many seconds. `new_id` creates the ID of an attempt. `jitter` is from -1 to 1, and spreads checks over time.
+    `docker_login` raises a `ProblemError`. `new_id` creates the ID of an attempt. `jitter` is from -1 to 1, and spreads
+    checks over time.
     """
 
     credentials: Credentials
     docker_login: Callable[[Login, Credential], Awaitable[DockerLoginResult]]
-    check_login: Callable[[Registry, Entry, float], Awaitable[ProbeResult]]
+    check_login: CheckLogin
     reconciler: Reconciler
     rejections: Rejections
     docker: Docker

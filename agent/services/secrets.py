@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -180,7 +180,7 @@ class Secrets:
         """Return the current secrets after making sure that the log masks them."""
         while (merged := self._merged()) != self._secrets:
             # Mask the old ones too: a running login still uses them, and its error message may contain them.
-            values = {*_values(self._secrets), *_values(merged)}
+            values = {value for secret in (*self._secrets, *merged) for value in secret.values}
             if sum(len(value) + _EACH for value in values) <= _QUICK:
                 self._protect(values)
                 break
@@ -224,13 +224,6 @@ class Secrets:
             if self._reported.get(owner, ()) != found.get(owner, ()):
                 self._board.report(owner, found.get(owner, ()))
         self._reported = found
-
-
-def _values(secrets: Iterable[RegistrySecret]) -> Iterator[str]:
-    for secret in secrets:
-        for value in (secret.password, secret.session_token):
-            if value is not None:
-                yield value.reveal()
 
 
 def _difference(before: Iterable[RegistrySecret], after: Iterable[RegistrySecret]) -> dict[str, list[str]]:

@@ -11,15 +11,14 @@ TICK_S: Final = 30.0
 BEAT_S: Final = 10.0
 
 
-async def wait_until(clock: Clock, deadline: Deadline, wake: asyncio.Event) -> bool:
-    """Wait for `wake` or the deadline. True if `wake` was set first, False if the deadline was reached."""
+async def wait_until(clock: Clock, deadline: Deadline, wake: asyncio.Event) -> None:
+    """Wait for `wake` or the deadline."""
     while not wake.is_set():
         left = deadline.left(clock.now(), clock.monotonic())
         if left <= 0:
-            return False
+            return
         # Compare again at each beat: after a suspend, the deadline may have passed.
         await clock.wait(wake, min(left, until_next_beat(clock, TICK_S)))
-    return True
 
 
 def until_next_beat(clock: Clock, seconds: float) -> float:

@@ -33,12 +33,11 @@ class CredentialRoute:
     """Answers `POST /v1/credential`, once `connect` was called.
 
     The mode of the socket's file is not enough here: it also admits the group that may read the status.
-
-    `most` is how many requests may wait. If they took every connection, new ones would push out the oldest.
     """
 
-    def __init__(self, log: Log, user: str, most: int | None = None) -> None:
-        self._most: Final = most or places() * 3 // 4
+    def __init__(self, log: Log, user: str) -> None:
+        # If waiting requests took every connection, new ones would push out the oldest.
+        self._most: Final = places() * 3 // 4
         self._waiting = 0
         self._log: Final = log
         self._user: Final = user

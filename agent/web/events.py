@@ -10,7 +10,8 @@ from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
 from agent.services.ports import Board, StatusDocument
 
-COMMENT_EVERY_S: Final = 15.0
+_COMMENT_EVERY_S: Final = 15.0
+"""The time between two comments while nothing changes."""
 _PATIENCE_S: Final = 30.0
 """How long a client may leave its buffers full before it is dropped."""
 
@@ -21,7 +22,7 @@ class EventStream:
 
     board: Board
     document: StatusDocument
-    comment_every_s: float = COMMENT_EVERY_S
+    comment_every_s: float = _COMMENT_EVERY_S
     patience_s: float = _PATIENCE_S
     _written: bytes = field(default=b"", init=False)
     _frame: bytes = field(default=b"", init=False)

@@ -18,7 +18,7 @@ from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
 from agent.services.ports import Board, StatusDocument
 from agent.web import responses
-from agent.web.events import COMMENT_EVERY_S, EventStream
+from agent.web.events import EventStream
 from agent.web.guard import MAY_RENEW
 from agent.web.pages import Pages
 
@@ -43,7 +43,6 @@ class Routes:
         recent_events: returns the last events as JSON lines, the newest last.
         timeline: returns what changed in the last day as JSON lines, the newest last.
         metrics: returns the metrics as Prometheus text, and its content type. It may block, so it runs in a thread.
-        comment_every_s: the time between two comments in an event stream while nothing changes.
     """
 
     board: Board
@@ -53,11 +52,10 @@ class Routes:
     timeline: Callable[[], Sequence[str]]
     metrics: Callable[[Snapshot], tuple[bytes, str]]
     pages: Pages
-    comment_every_s: float = COMMENT_EVERY_S
     events: EventStream = field(init=False)
 
     def __post_init__(self) -> None:
-        self.events = EventStream(self.board, self.document, self.comment_every_s)
+        self.events = EventStream(self.board, self.document)
 
     def table(self) -> list[web.RouteDef]:
         """Return all routes. Every `GET` route also answers `HEAD`."""
