@@ -8,9 +8,8 @@ from collections.abc import Collection
 from typing import Any, Final, NoReturn
 
 from agent import __version__
+from agent.model.exit_codes import USAGE
 from agent.model.variables import drop_empty
-
-USAGE: Final = 64  # sysexits.h: EX_USAGE
 
 COMMANDS: Final = {
     "run": "keep this environment logged in (the daemon)",

@@ -11,6 +11,7 @@ from agent import __version__
 from agent.blocking import BlockingCalls, NoThreadError
 from agent.bootstrap import Bootstrap
 from agent.edge.memory import freeze_loaded_objects
+from agent.model.exit_codes import CLEAN, CRASHED, LOCKED_OUT, NOT_ALL
 from agent.model.status import Phase
 from agent.settings_loader.reader import SettingsReader
 from agent.settings_updates import SettingsUpdates
@@ -18,11 +19,6 @@ from agent.settings_updates import SettingsUpdates
 if TYPE_CHECKING:
     from agent.services.ports import Service
     from agent.wiring import Components
-
-CLEAN: Final = 0
-NOT_ALL: Final = 2
-CRASHED: Final = 70
-LOCKED_OUT: Final = 75
 
 _LOCK_S: Final = 10.0
 _CALLS: Final = BlockingCalls("start", limit=4)

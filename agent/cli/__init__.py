@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
+from agent.model.exit_codes import USAGE
+
 if TYPE_CHECKING:
     from agent.settings_loader import Loaded
 
-USAGE: Final = 64  # sysexits.h: EX_USAGE
 FAILED: Final = 1
 INTERRUPTED: Final = 130
 

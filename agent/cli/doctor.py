@@ -7,11 +7,12 @@ import os
 import signal
 from typing import Final
 
-from agent.cli import INTERRUPTED, USAGE, CommandError, command, loaded_settings, prepare_for_secrets, write
+from agent.cli import INTERRUPTED, CommandError, command, loaded_settings, prepare_for_secrets, write
 from agent.cli.doctor_view import report_lines
 from agent.cli.status import add_place, sockets
 from agent.cli.terminal import Terminal
 from agent.edge.paths import runtime_directory
+from agent.model.exit_codes import USAGE
 
 WELL: Final = 0
 BROKEN: Final = 2

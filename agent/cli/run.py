@@ -10,14 +10,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agent.cli import command, prepare_for_secrets
+from agent.model.exit_codes import CLEAN, NOT_ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from agent.app import Agent
 
-_ENDED_EARLY: Final = 0
-_NOT_ALL: Final = 2
 _NO_FLAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -35,15 +34,15 @@ def run(args: argparse.Namespace) -> int:
         args: with `config` (a path or None), `set` (a list of `SECTION.KEY=VALUE`) and `once`.
     """
     if args.once:
-        return start(args, lambda agent: agent.once(), ended_early=_NOT_ALL)
-    return start(args, lambda agent: agent.run(), ended_early=_ENDED_EARLY)
+        return start(args, lambda agent: agent.once(), ended_early=NOT_ALL)
+    return start(args, lambda agent: agent.run(), ended_early=CLEAN)
 
 
 def start(
     args: argparse.Namespace,
     work: "Callable[[Agent], Coroutine[Any, Any, int]]",
     *,
-    ended_early: int = _NOT_ALL,
+    ended_early: int = NOT_ALL,
     flags: Mapping[str, str] = _NO_FLAGS,
     environ: MutableMapping[str, str] = os.environ,
 ) -> int:

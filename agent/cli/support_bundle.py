@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent.cli import USAGE, CommandError, command, loaded_settings, prepare_for_secrets, write, write_error
+from agent.cli import CommandError, command, loaded_settings, prepare_for_secrets, write, write_error
 from agent.cli.status import add_place, agent_client, user_of
 from agent.edge.paths import user_name
+from agent.model.exit_codes import USAGE
 
 if TYPE_CHECKING:
     from agent.settings import Settings

@@ -13,6 +13,7 @@ from agent.model.commands import command, shown
 from agent.model.credential import Credential
 from agent.model.docker_errors import clock_skew, explain
 from agent.model.docker_results import CliOutput
+from agent.model.encoded_login import AZURE_USER
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.registry import LoginForbidden, LoginRejected, RegistryRefusedRequest
 from agent.model.registry import Registry
@@ -137,7 +138,7 @@ def _right_to_pull(
     # The user name of a cloud's token shows the cloud, if the registry has a host name of its own.
     if registry.is_google or credential.username == google_errors.USER:
         return google_errors.pull_hint(credential.identity, reason)
-    if registry.is_azure or credential.username == azure_errors.USER:
+    if registry.is_azure or credential.username == AZURE_USER:
         return azure_errors.pull_hint(credential.identity)
     # An ARN also means ECR: the registry may have a host name of its own, such as a VPC endpoint.
     if action is None and registry.ecr is None and credential.identity is None:

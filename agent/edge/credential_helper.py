@@ -1,7 +1,6 @@
 """Runs Docker's credential helpers: the programs `docker-credential-NAME get | store | erase | list`."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import find_program, search, search_rejected
 from agent.model.commands import shown
 from agent.model.docker_config import TOKEN_USER, ConfigError, Entry, parse_helper_answer
+from agent.model.helper_names import HELPER_NAME, NOT_FOUND, OWN_PROGRAM
 from agent.model.hints import UNINITIALIZED, computing_helper_hint, helper_hint, unstartable_helper_hint
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import CannotStore, CredentialStoreFailed
@@ -17,20 +17,17 @@ from agent.model.sandbox import opening
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_OWN: Final = "docker-credential-registry-agent"
 _ALWAYS: Final = "/usr/local/bin:/usr/bin"
 """On the PATH of every shell, of sudo, and of most services."""
 DEADLINE_S: Final = 10.0
 # These change the store of the user, so they must not be interrupted.
 _WRITES: Final = frozenset({"store", "erase"})
 # The protocol's own text (docker-credential-helpers, credentials/error.go).
-_NOT_FOUND: Final = b"credentials not found in native keychain"
 
 
 def is_installed(environ: Mapping[str, str]) -> bool:
     """Return whether the agent's own helper is on its PATH, or in the directories that every PATH has. Blocks."""
-    return find_program(_OWN, f"{environ.get('PATH', '')}:{_ALWAYS}") is not None
+    return find_program(OWN_PROGRAM, f"{environ.get('PATH', '')}:{_ALWAYS}") is not None
 
 
 class CredentialHelpers:
@@ -108,7 +105,7 @@ class CredentialHelpers:
     async def _run(self, name: str, action: str, server: str, stdin: str) -> Finished:
         program = f"docker-credential-{name}"
         # The name comes from config.json, and anything could have written it there.
-        if not _NAME.fullmatch(name):
+        if not HELPER_NAME.fullmatch(name):
             raise _failure(server, "config.json names a credential helper whose name is not a valid program name")
         try:
             found = await search(program, self._path, self._deadline_s)
@@ -163,7 +160,7 @@ def _sandboxed(name: str, error: str, unit: str, environ: Mapping[str, str]) -> 
 
 
 def _not_found(finished: Finished) -> bool:
-    return finished.returncode != 0 and _NOT_FOUND in finished.stdout + finished.stderr
+    return finished.returncode != 0 and NOT_FOUND.encode() in finished.stdout + finished.stderr
 
 
 def _quotable(output: str) -> str:

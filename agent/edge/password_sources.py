@@ -15,6 +15,7 @@ from agent.model.commands import shown
 from agent.model.credential import Token
 from agent.model.credential_output import LONGEST, CredentialOutput, OutputError, parse_output
 from agent.model.docker_config import ConfigError, parse_helper_answer
+from agent.model.helper_names import NOT_FOUND
 from agent.model.kubelet_response import request_for
 from agent.model.password_source import PasswordField, PasswordSource
 from agent.model.problem import ProblemError
@@ -25,7 +26,6 @@ from agent.model.text import uncapitalized
 
 _READS: Final = BlockingCalls("password-files", limit=16)
 # The protocol's own text (docker-credential-helpers, credentials/error.go).
-_NOT_FOUND: Final = b"credentials not found in native keychain"
 
 
 class _Answer(NamedTuple):
@@ -119,7 +119,7 @@ class PasswordSources:
 def _has_no_login(finished: Finished) -> bool:
     """Return whether a helper reports that it has no login. Some, such as `pass`, print an empty one instead."""
     if finished.returncode != 0:
-        return _NOT_FOUND in finished.stdout
+        return NOT_FOUND.encode() in finished.stdout
     try:
         return parse_helper_answer(finished.stdout) is None
     except ConfigError:

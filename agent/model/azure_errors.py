@@ -18,7 +18,6 @@ from agent.model.problems.azure import (
 
 SUBJECT: Final = "azure"
 ERRORS: Final = CloudErrors(SUBJECT, AzureThrottled, AzureUnreachable, AzureError)
-USER: Final = "00000000-0000-0000-0000-000000000000"
 """The user name for a registry's token."""
 AUDIENCE: Final = "https://containerregistry.azure.net"
 AUTHORITIES: Final = frozenset(

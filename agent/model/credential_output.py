@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agent.model import jwt
+from agent.model.docker_config import TOKEN_USER
 from agent.model.document_text import DocumentError, plain_text
 from agent.model.ecr_token import token_expiry
 from agent.model.kubelet_response import KIND, login_for, parse_duration
@@ -27,7 +28,6 @@ _USERNAMES: Final = ("username", "Username")
 _TIMES: Final = ("expires_at", "expiration", "Expiration", "expirationTimestamp", "expireTime")
 _EPOCHS: Final = ("expires_on", "expiration_time")
 _LIFE: Final = "expires_in"
-_TOKEN_USER: Final = "<token>"  # noqa: S105 - the protocol's mark of an identity token
 _USERNAME: Final = re.compile(r"[^\x00-\x1f\x7f:\ud800-\udfff]{1,1000}")
 
 
@@ -102,7 +102,7 @@ def _password(value: Mapping[str, Any]) -> Sensitive:
 def _username(value: Mapping[str, Any]) -> str | None:
     name = next((value[key] for key in _USERNAMES if value.get(key)), None)
     # The secret names the user of an identity token.
-    if name is None or name == _TOKEN_USER:
+    if name is None or name == TOKEN_USER:
         return None
     if not isinstance(name, str) or not _USERNAME.fullmatch(name):
         raise OutputError("gave a user name that no registry accepts")

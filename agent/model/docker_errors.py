@@ -28,7 +28,8 @@ _UNREADABLE: Final = re.compile(r"\bopen (/\S+): permission denied")
 _PODMAN: Final = "podman"
 _PODMANS_FILE: Final = re.compile(r'"(/[^"]+\.(?:json|conf))"')
 _RUNTIME: Final = re.compile(r"(/\S+?)/logins-")
-_LONGEST_WAIT: Final = timedelta(hours=12)
+LONGEST_ASKED: Final = timedelta(hours=12)
+"""The longest `Retry-After` that the agent obeys."""
 _MINUTE_S: Final = 60
 _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
 _BAD_REQUEST: Final = range(400, 500)
@@ -128,12 +129,12 @@ def _portal(hostname: str, probe: ProbeResult) -> Problem:
 def parse_retry_after(value: str | None, now: datetime, parsed_date: datetime | None) -> timedelta | None:
     """Return the wait that `Retry-After` asks for, 0 to 12 hours. The caller parses a date (`parsed_date`)."""
     if value is not None and value.strip().isascii() and value.strip().isdigit():
-        wait = timedelta(seconds=min(int(value.strip()[:9]), int(_LONGEST_WAIT.total_seconds())))
+        wait = timedelta(seconds=min(int(value.strip()[:9]), int(LONGEST_ASKED.total_seconds())))
     elif parsed_date is not None:
         wait = parsed_date - now
     else:
         return None
-    return min(max(wait, timedelta()), _LONGEST_WAIT)
+    return min(max(wait, timedelta()), LONGEST_ASKED)
 
 
 def _status(output: CliOutput, probe: ProbeResult) -> int | None:
@@ -164,7 +165,7 @@ def _of_status(status: int, hostname: str, secret: str, probe: ProbeResult, word
         case 403:
             return _forbidden(hostname, secret, probe, body, issuer=issuer)
         case 429:
-            more = " or longer" if wait == _LONGEST_WAIT else ""
+            more = " or longer" if wait == LONGEST_ASKED else ""
             after = f"; it asks to wait {wait.total_seconds():.0f} s{more}" if wait else ""
             message = f"{answering} limits the request rate (status 429){said}{after}"
             return problems.RegistryRateLimited(hostname, message, wait=wait)

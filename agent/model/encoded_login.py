@@ -4,6 +4,8 @@ import base64
 from typing import Final
 
 ECR_USER: Final = "AWS"
+AZURE_USER: Final = "00000000-0000-0000-0000-000000000000"
+"""The user name with each token of Azure Container Registry."""
 _PREFIX: Final = f"{ECR_USER}:"
 
 

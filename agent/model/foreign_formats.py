@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from agent.model.document_text import DocumentError
-from agent.model.encoded_login import ECR_USER, login_of
+from agent.model.encoded_login import AZURE_USER, ECR_USER, login_of
 from agent.model.leftovers import DECRYPT, ENCRYPTED
 from agent.model.text import printable
 
@@ -17,7 +17,6 @@ _AWS_KEYS: Final = frozenset({"AccessKeyId", "SecretAccessKey"})
 _GOOGLE_TYPES: Final = ("authorized_user", "external_account", "impersonated_service_account")
 _AS_OBJECT: Final = "write the auth of the registry as an object: in curly brackets"
 # Azure's user name for a token instead of a password.
-_AZURE_TOKEN_USER: Final = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - a user name
 
 
 def is_dockercfg(value: Mapping[str, Any]) -> bool:
@@ -85,7 +84,7 @@ def logins_in(value: Mapping[str, Any]) -> list[dict[str, Any]]:
     if value.keys() >= {"ServerURL", "Username", "Secret"}:
         return [{"hostname": value["ServerURL"], "username": value["Username"], "password": value["Secret"]}]
     if value.keys() >= {"loginServer", "accessToken"}:
-        user = value.get("username") or _AZURE_TOKEN_USER
+        user = value.get("username") or AZURE_USER
         return [{"hostname": value["loginServer"], "username": user, "password": value["accessToken"]}]
     data = value.get("authorizationData", value)
     # ECR Public returns one object, for its one registry, without an endpoint.

@@ -1,12 +1,8 @@
 """The lines in Docker's `credHelpers` that make Docker ask the agent for a login."""
 
-from typing import Final
-
 from agent.model.docker_config import Document, Ownership, entries, helpers_by_key, remove, with_field
+from agent.model.helper_names import OWN_HELPER
 from agent.model.registry import DOCKER_HUB, Registry
-
-# The agent's helper, as `credHelpers` names it: docker runs `docker-credential-registry-agent`.
-OWN_HELPER: Final = "registry-agent"
 
 
 def keys_of(registry: Registry) -> tuple[str, ...]:

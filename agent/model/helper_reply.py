@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
 
+from agent.model.helper_names import NOT_FOUND
 from agent.model.text import printable
-
-# Every program recognizes this very text (docker-credential-helpers, error.go): it continues without a login.
-_NOT_FOUND: Final = "credentials not found in native keychain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +20,7 @@ class HelperReply:
 
 
 def not_found() -> HelperReply:
-    return HelperReply("not_found", HTTPStatus.NOT_FOUND, line(_NOT_FOUND))
+    return HelperReply("not_found", HTTPStatus.NOT_FOUND, line(NOT_FOUND))
 
 
 def unavailable(reason: str) -> HelperReply:

@@ -6,6 +6,7 @@ from typing import Final
 
 from agent.model import docker_config
 from agent.model.commands import command, shown
+from agent.model.helper_names import HELPER_NAME
 from agent.model.leftovers import leftover
 from agent.model.text import trimmed
 
@@ -42,7 +43,6 @@ PROXY_RULES_REFUSE: Final = re.compile(
 )
 # Status 511 means nothing else (RFC 6585).
 FROM_CAPTIVE_PORTAL: Final = re.compile(r"status 511|network authentication required", re.IGNORECASE)
-_HELPER: Final = re.compile(r"[A-Za-z0-9._-]+")
 _INTERCEPTED: Final = (
     "ask your network administrator for the CA certificate of the proxy that intercepts TLS (its issuer is in the "
     "message), and trust it once for all registries: add it to this machine's authorities (`sudo "
@@ -106,7 +106,7 @@ def helper_hint(name: str, error: str = "") -> str:
         name: its name in Docker's configuration.
         error: what it printed, if the message shows it.
     """
-    listing = command(f"docker-credential-{name} list") if _HELPER.fullmatch(name) else None
+    listing = command(f"docker-credential-{name} list") if HELPER_NAME.fullmatch(name) else None
     look = f"run {listing} to see the error, or " if listing else ""
     if UNINITIALIZED in error:
         look = "create a GPG key (`gpg --full-generate-key`) and initialize pass with it, or "

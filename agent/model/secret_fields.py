@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from agent.model.encoded_login import login_of
+from agent.model.helper_names import HELPER_NAME, OWN_HELPER, PREFIX
 from agent.model.leftovers import ENCRYPTED, PLACEHOLDER, QUOTES, leftover
 from agent.model.outside_values import number
 from agent.model.password_source import PasswordField, PasswordOrigin
@@ -47,9 +48,6 @@ _FIXES: Final = {
 FLAGS: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
 _LIFE: Final = "expires_in_s"
 _LONGEST_LIFE_S: Final = 10 * 366 * 24 * 3600
-_OUR_HELPER: Final = "registry-agent"
-_HELPER_PREFIX: Final = "docker-credential-"
-_HELPER: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 PASSWORD_FIELDS: Final = frozenset({*map(str, PasswordField), _LIFE})
 
 
@@ -270,13 +268,13 @@ def _file(fields: Fields) -> tuple[str, ...]:
 
 
 def _helper(fields: Fields) -> tuple[str, ...]:
-    name = (fields.text(PasswordField.HELPER) or "").removeprefix(_HELPER_PREFIX)
+    name = (fields.text(PasswordField.HELPER) or "").removeprefix(PREFIX)
     if not name:
         return ()
-    if not _HELPER.fullmatch(name):
-        fault = f"{PasswordField.HELPER} must be a name such as pass, for the program {_HELPER_PREFIX}pass"
+    if not HELPER_NAME.fullmatch(name):
+        fault = f"{PasswordField.HELPER} must be a name such as pass, for the program {PREFIX}pass"
         raise fields.invalid(fault)
-    if name == _OUR_HELPER:
-        fault = f"{PasswordField.HELPER} must not be {_OUR_HELPER}: the agent would ask itself"
+    if name == OWN_HELPER:
+        fault = f"{PasswordField.HELPER} must not be {OWN_HELPER}: the agent would ask itself"
         raise fields.invalid(fault, "name the helper that has the password, such as pass")
     return (name,)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable
 from typing import Final
 
 from agent.blocking import BlockingCalls
+from agent.model.helper_names import OWN_PROGRAM
 from agent.model.problem import Problem
 from agent.model.problems.stored_login import HelperUnavailable
 from agent.model.status import Flavor
@@ -11,7 +12,6 @@ from agent.services.ports import Board
 from agent.settings import Settings
 
 _OWNER: Final = "store"
-_PROGRAM: Final = "docker-credential-registry-agent"
 _SEARCHES: Final = BlockingCalls("helper", limit=2)
 _SEARCH_S: Final = 5.0
 
@@ -53,15 +53,15 @@ class HelperChoice:
         if not self._is_listening():
             message = f"docker.store is helper, but the agent's socket is not open; {instead}"
             hint = "fix status_listen_failed, if it is reported; `run --once` never opens a socket"
-            return HelperUnavailable(_PROGRAM, message, hint=hint)
+            return HelperUnavailable(OWN_PROGRAM, message, hint=hint)
         if self._board.snapshot.tools.flavor is Flavor.SNAP:
-            message = f"docker from snap cannot run {_PROGRAM}; {instead}"
+            message = f"docker from snap cannot run {OWN_PROGRAM}; {instead}"
             hint = 'set docker.store to "file", or install docker as a package of the distribution'
-            return HelperUnavailable(_PROGRAM, message, hint=hint)
+            return HelperUnavailable(OWN_PROGRAM, message, hint=hint)
         if await self._finds_program():
             return None
-        message = f"docker.store is helper, but docker does not find {_PROGRAM}; {instead}"
-        return HelperUnavailable(_PROGRAM, message)
+        message = f"docker.store is helper, but docker does not find {OWN_PROGRAM}; {instead}"
+        return HelperUnavailable(OWN_PROGRAM, message)
 
     def signature_now(self) -> Hashable:
         """Return a value that differs whenever the choice may. Blocks."""
@@ -70,7 +70,7 @@ class HelperChoice:
 
     async def _finds_program(self) -> bool:
         try:
-            return await _SEARCHES.call(_PROGRAM, self._is_installed, timeout=_SEARCH_S)
+            return await _SEARCHES.call(OWN_PROGRAM, self._is_installed, timeout=_SEARCH_S)
         except OSError:  # TimeoutError is one: a directory on PATH hangs
             return False
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from agent.model.docker_config import Document, Entry, find, store_of
-from agent.model.helper_lines import OWN_HELPER
+from agent.model.helper_names import OWN_HELPER
 from agent.services.ports import CredentialHelpers
 from agent.services.read_write_lock import ReadWriteLock
 from agent.services.served_logins import ServedLogins

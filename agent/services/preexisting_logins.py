@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from agent.model.docker_config import Document, Entry, entries, is_docker_key, named_helpers, store_of
-from agent.model.helper_lines import OWN_HELPER
+from agent.model.helper_names import OWN_HELPER
 from agent.model.problem import ProblemError
 from agent.model.registry import Registry
 from agent.services.helper_locks import LockedHelpers

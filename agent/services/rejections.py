@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Final
 
 from agent.model.credential import Credential, TokenSource
+from agent.model.docker_errors import LONGEST_ASKED
 from agent.model.plan import Login
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems import codes
 from agent.model.registry import Registry
 from agent.model.stored_state import Rejection
 from agent.services.ports import ConfirmedTime, StateFile
-from agent.services.retries import LONGEST_ASKED
 from agent.settings import CloudSettings, RetrySettings
 
 _NEVER: Final = timedelta(days=365)

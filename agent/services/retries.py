@@ -5,14 +5,13 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.model.docker_errors import LONGEST_ASKED
 from agent.model.problem import Problem, RetryClass
 from agent.settings import RetrySettings
 
 if TYPE_CHECKING:
     from tenacity import AsyncRetrying, RetryCallState
 
-LONGEST_ASKED: Final = timedelta(hours=12)
-"""The longest `Retry-After` that the agent obeys."""
 _GROWTH: Final = 2
 _GROWTH_PATIENT: Final = 4
 _PATIENCE: Final = 6

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from agent.edge.file_version import UnreadableFileError, read_version
 from agent.edge.programs import find_program, rejected_program
-from agent.model.docker_config import ConfigError, Document, decode_entry, field, parse_config, store_of
+from agent.model.docker_config import TOKEN_USER, ConfigError, Document, decode_entry, field, parse_config, store_of
+from agent.model.encoded_login import AZURE_USER, ECR_USER
+from agent.model.google_errors import USER as GOOGLE_USER
 from agent.model.text import printable
 
 _MASKED: Final = "[masked]"
-_PUBLIC_USERS: Final = frozenset(
-    {"AWS", "<token>", "oauth2accesstoken", "_json_key", "_token", "00000000-0000-0000-0000-000000000000"}
-)
+_PUBLIC_USERS: Final = frozenset({ECR_USER, TOKEN_USER, GOOGLE_USER, AZURE_USER, "_json_key", "_token"})
 """User names that registries prescribe. They identify no person, so they are not masked."""
 _MAX_SHOWN: Final = 500
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import pytest
 
-from agent.app import CLEAN, LOCKED_OUT, NOT_ALL
 from agent.edge.config_lock import ConfigLock
 from agent.edge.state_file import StateFile
 from agent.model.docker_config import Entry, encode_entry
+from agent.model.exit_codes import CLEAN, LOCKED_OUT, NOT_ALL
 from agent.model.sensitive import Sensitive
 from agent.model.stored_state import StoredLogin
 

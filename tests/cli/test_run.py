@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from agent.app import LOCKED_OUT
 from agent.edge.config_lock import ConfigLock
+from agent.model.exit_codes import LOCKED_OUT
 from tests.rig.waiting import until
 
 # Sends itself signals while it imports the agent. Without early handlers, these signals would kill it.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.model.docker_config import Entry, encode_entry
-from agent.model.helper_lines import OWN_HELPER
+from agent.model.helper_names import OWN_HELPER
 from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive

@@ -20,13 +20,13 @@ from agent.model.azure_errors import (
     AUTHORITIES,
     ERRORS,
     SUBJECT,
-    USER,
     authority_problem,
     exchange_problem,
     principal_of,
 )
 from agent.model.cloud_reply import CloudReply
 from agent.model.credential import AzureIdentity, Token
+from agent.model.encoded_login import AZURE_USER
 from agent.model.hints import ASK_PLATFORM
 from agent.model.problem import ProblemError
 from agent.model.problems.azure import AzureCredentialsMissing, AzureCredentialsUnusable
@@ -74,7 +74,7 @@ class AzureClient:
         reply = await self._exchange(identity.registry, access)
         refresh = ERRORS.needed(reply, reply.secret("refresh_token"), "refresh_token")
         expires_at = ERRORS.needed(reply, jwt.expiry(refresh.reveal()), "the end of the token")
-        return Token(USER, refresh, expires_at, access.principal, reply.server_time)
+        return Token(AZURE_USER, refresh, expires_at, access.principal, reply.server_time)
 
     async def identify(self, identity: AzureIdentity, settings: AzureSettings) -> tuple[str, str | None]:
         """Return where the identity comes from, and who it is in Azure.
