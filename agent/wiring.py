@@ -220,11 +220,7 @@ class Components:
         bootstrap, settings = self._bootstrap, self._bootstrap.settings
         probe = self._time.observing(self._registries.probe)
         docker_login = DockerLogin(
-            self.docker_cli,
-            probe,
-            self.tools,
-            lambda: settings.value.docker.login_timeout_s,
-            bootstrap.scrubber.scrub,
+            self.docker_cli, probe, self.tools, lambda: settings.value.docker.login_timeout_s, bootstrap.scrubber.scrub
         )
         rejections = Rejections(
             self.state_file,
@@ -239,6 +235,7 @@ class Components:
             docker_login=docker_login.log_in,
             check_login=self._registries.check,
             reconciler=self.reconciler,
+            served=self._served,
             rejections=rejections,
             docker=self.tools,
             board=bootstrap.board,

@@ -72,7 +72,7 @@ class HelperAnswers:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._wait_s):
                 await self._wait_until_fresh(server)
-        login, snapshot = self._served.login(server), self._board.snapshot
+        login, snapshot = self._served.accepted(server), self._board.snapshot
         if login is not None and not self._time.now().is_over(login.expires_at):
             return login_reply(server, login.entry)
         row = _row(snapshot, server)
@@ -87,7 +87,7 @@ class HelperAnswers:
     async def _wait_until_fresh(self, server: str) -> None:
         """Return when there is a fresh login, or when waiting any longer would not help."""
         attempts: int | None = None
-        while not self._is_fresh(login := self._served.login(server)):
+        while not self._is_fresh(login := self._served.accepted(server)):
             snapshot = self._board.snapshot
             row = _row(snapshot, server)
             if row is None:
@@ -124,8 +124,9 @@ class HelperAnswers:
 
     def _list(self) -> HelperReply:
         now = self._time.now()
-        logins = [login for login in self._served.logins() if not now.is_over(login.expires_at)]
-        return list_reply({login.registry.docker_key: login.entry for login in logins})
+        keys = [login.registry.docker_key for login in self._served.logins()]
+        logins = {key: login for key in keys if (login := self._served.accepted(key)) is not None}
+        return list_reply({key: login.entry for key, login in logins.items() if not now.is_over(login.expires_at)})
 
     def _store(self, body: str) -> tuple[str, HelperReply]:
         """Accept what the agent itself has given: `docker login` without a user name stores it again."""

@@ -81,6 +81,7 @@ class LoginAttempts:
 
     def _refusal(self, entry: Entry, probe: ProbeResult, again: Checked) -> Checked | Refused:
         login = self._login
+        self._deps.served.note_refused(login.registry, entry)
         if entry.identity_token:
             return replace(again, log_in_again=True)
         problem = explain(CliOutput("", status=probe.status), probe, login.registry.hostname, login.secret_label)
@@ -104,6 +105,7 @@ class LoginAttempts:
         except ProblemError as error:
             credential = await self._another(credential, error, started)
             result = await self._send(credential, action)
+        deps.served.note_refused(login.registry, result.entry, refused=False)
         applied = await deps.reconciler.apply(
             login.registry, result.entry, expires_at=credential.expires_at, take_over=action.take_over
         )
@@ -133,6 +135,9 @@ class LoginAttempts:
         try:
             return await deps.docker_login(login, credential)
         except ProblemError as error:
+            # After any other refusal, such as that of an address, the login may work again at any time.
+            if isinstance(error.problem, LoginRejected | EcrTokenExpired):
+                deps.served.note_refused(login.registry, Entry(credential.username, credential.password))
             if login.password_may_change:
                 self._refused = credential if isinstance(error.problem, LoginRejected) else self._refused
                 self._remember_rejection(error.problem, credential)

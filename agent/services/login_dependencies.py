@@ -8,6 +8,7 @@ from agent.model.plan import Login
 from agent.services.docker_login import DockerLoginResult
 from agent.services.other_logins import CheckLogin
 from agent.services.ports import Board, Clock, ConfirmedTime, Credentials, Docker, Log, Reconciler, Rejections
+from agent.services.served_logins import ServedLogins
 from agent.settings import Settings
 
 
@@ -23,6 +24,7 @@ class LoginDependencies:
     docker_login: Callable[[Login, Credential], Awaitable[DockerLoginResult]]
     check_login: CheckLogin
     reconciler: Reconciler
+    served: ServedLogins
     rejections: Rejections
     docker: Docker
     board: Board

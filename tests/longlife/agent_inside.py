@@ -113,13 +113,14 @@ class AgentInside:
             jitter=lambda: chance.uniform(-1, 1),
         )
         self.watcher: Final = ClockedFileWatcher(clock, tick_s=4)
+        served = ServedLogins()
         store = CredentialStore(
             config,
             NoHelpers(),
             state_file,
             has_ended=lambda end: time.now().proves(end),
             choice=FixedChoice(),
-            served=ServedLogins(),
+            served=served,
         )
         self.reconciler: Final = ConfigReconciler(
             config=config,
@@ -138,6 +139,7 @@ class AgentInside:
             docker_login=DockerLogin(cli, probe, cli, lambda: settings.docker.login_timeout_s).log_in,
             check_login=cli.check,
             reconciler=self.reconciler,
+            served=served,
             rejections=Rejections(self.state_file, time, confirm=lambda registry: probe(registry, None, 10.0)),
             docker=FakeDocker(),
             board=self.board,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from agent.model.credential import Credential, TokenSource
+from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
 from agent.model.docker_results import ProbeResult
 from agent.model.plan import AwsDefaults, Login, Plan, make_plan
@@ -21,6 +22,7 @@ from agent.services.confirmed_time import ConfirmedTime
 from agent.services.docker_login import DockerLoginResult
 from agent.services.login import RegistryLogin
 from agent.services.login_dependencies import LoginDependencies
+from agent.services.served_logins import ServedLogins
 from agent.settings import Settings
 from tests.fakes import FakeClock, FakeLog, process
 
@@ -110,7 +112,8 @@ class FakeDockerLogin:
 
 
 class FakeReconciler:
-    def __init__(self) -> None:
+    def __init__(self, served: ServedLogins) -> None:
+        self.served = served
         self.stored: dict[str, str] = {}
         self.taken_over: list[bool] = []
         self.noted_replaceable: list[str] = []
@@ -140,6 +143,7 @@ class FakeReconciler:
         if registry.hostname in self.writing:
             await _whatever_is_cancelled(self.writing[registry.hostname])
         self.stored[registry.hostname] = entry.secret.reveal()
+        self.served.publish(DesiredLogin(registry, entry, expires_at))
         self.used = (entry, True)
         self.taken_over.append(take_over)
         return self.applied
@@ -273,7 +277,8 @@ class Bench:
         self.time = ConfirmedTime(self.clock)
         self.credentials = FakeCredentials(self.clock, self.time)
         self.docker_login = FakeDockerLogin(self.clock, self.time)
-        self.reconciler = FakeReconciler()
+        self.served = ServedLogins()
+        self.reconciler = FakeReconciler(self.served)
         self.login_check = FakeLoginCheck(self.clock)
         self.jitter = 0.0
         self.rejections = FakeRejections(self.clock)
@@ -286,6 +291,7 @@ class Bench:
             docker_login=self.docker_login.log_in,
             check_login=self.login_check.check,
             reconciler=self.reconciler,
+            served=self.served,
             rejections=self.rejections,
             docker=self.docker,
             board=self.board,

@@ -10,6 +10,7 @@ import pytest
 
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
+from agent.model.docker_results import ProbeResult
 from agent.model.helper_reply import HelperReply
 from agent.model.problem import Problem
 from agent.model.problems.environment import DockerCliMissing, NativeUnsupported, SecretInvalid
@@ -23,6 +24,8 @@ from agent.services.confirmed_time import ConfirmedTime
 from agent.services.helper_answers import HelperAnswers
 from agent.services.served_logins import ServedLogins
 from tests.fakes import EPOCH, FakeClock, FakeLog, process
+from tests.services.conftest import Begin
+from tests.services.login_fakes import HOURS, Bench, basic, plan
 
 OLD = Entry("AWS", Sensitive("old token"))
 NEW = Entry("AWS", Sensitive("new token"))
@@ -267,6 +270,49 @@ async def test_the_reason_is_the_one_in_the_status() -> None:
         b"registry-agent has no login for ghcr.io: ghcr.io refused the password of secret team; update it\n"
     )
     assert agent.refreshed == []
+
+
+def answers_of(bench: Bench) -> HelperAnswers:
+    """What programs get while this login runs."""
+    return HelperAnswers(board=bench.board, served=bench.served, time=bench.time, log=bench.log, refresh=lambda _: None)
+
+
+async def test_a_password_that_the_registry_refuses_is_not_given_until_it_is_accepted(
+    bench: Bench, begin: Begin
+) -> None:
+    """Each pull would send it again, and Docker Hub locks an account after a few wrong passwords."""
+    await begin(basic())
+    answers = answers_of(bench)
+    assert secret(await answers.answer("get", "ghcr.io", pid=7)) == "right"
+    bench.login_check.answers = [ProbeResult(EPOCH, status=401, refused=True)]
+    await bench.clock.advance(6 * HOURS + 1)
+    reply = await answers.answer("get", "ghcr.io", pid=7)
+    assert reply.status is HTTPStatus.SERVICE_UNAVAILABLE
+    assert reply.body.startswith(b"registry-agent has no login for ghcr.io: ghcr.io refused the user name or password")
+    assert json.loads((await answers.answer("list", "", pid=7)).body) == {}
+    await bench.clock.advance(1810)
+    assert bench.docker_login.tried == ["right", "right"]
+    assert secret(await answers.answer("get", "ghcr.io", pid=7)) == "right"
+
+
+async def test_a_password_that_a_requested_renewal_finds_refused_is_not_given(bench: Bench, begin: Begin) -> None:
+    """Neither after the reconciler has looked at the same login again."""
+    login = await begin(basic())
+    bench.docker_login.answer = lambda _: LoginRejected("ghcr.io", "ghcr.io refused it")
+    login.request_now()
+    await bench.clock.advance(1)
+    bench.served.publish(DesiredLogin(GHCR, Entry("bob", Sensitive("right")), None))
+    reply = await answers_of(bench).answer("get", "ghcr.io", pid=7)
+    assert (reply.status, b"ghcr.io refused it" in reply.body) == (HTTPStatus.SERVICE_UNAVAILABLE, True)
+
+
+async def test_a_wrong_new_password_leaves_the_login_that_works(bench: Bench, begin: Begin) -> None:
+    await begin(basic())
+    bench.docker_login.answer = lambda password: LoginRejected("ghcr.io", "no") if password == "wrong" else None
+    new = plan({"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "wrong"}).logins[0]
+    await begin(new)
+    assert bench.state() is State.REJECTED
+    assert secret(await answers_of(bench).answer("get", "ghcr.io", pid=7)) == "right"
 
 
 async def test_the_longest_reason_is_given_whole() -> None:
