@@ -250,6 +250,7 @@ class Components:
         answers = HelperAnswers(
             board=bootstrap.board,
             served=self._served,
+            config=self.docker_config,
             time=self._time,
             log=bootstrap.log.logger,
             refresh=self.logins.refresh,

@@ -7,14 +7,15 @@ from datetime import timedelta
 from typing import Final
 
 from agent.model.desired_login import DesiredLogin
-from agent.model.helper_lines import keys_of
+from agent.model.docker_config import helpers_by_key
+from agent.model.helper_lines import OWN_HELPER, keys_of
 from agent.model.helper_protocol import is_login, list_reply, login_reply, parse_store
 from agent.model.helper_reply import HelperReply, not_found, refused, unavailable
-from agent.model.problem import Severity
+from agent.model.problem import ProblemError, Severity
 from agent.model.registry import DOCKER_HUB, Registry
 from agent.model.snapshot import Snapshot
 from agent.model.status import OpenWarning, Phase, RegistryStatus, State
-from agent.services.ports import Board, ConfirmedTime, Log
+from agent.services.ports import Board, ConfigFile, ConfirmedTime, Log
 from agent.services.served_logins import ServedLogins
 
 _FRESH: Final = timedelta(minutes=5)
@@ -22,6 +23,8 @@ _FRESH: Final = timedelta(minutes=5)
 _WAIT_S: Final = 13.0
 """How long a program waits for a renewal. Together with everything else, it gets its answer within 15 s."""
 _HUB: Final = Registry(DOCKER_HUB).docker_key
+_UNREAD: Final = ("secrets_unavailable", "secret_invalid")
+"""Warnings about a source or a secret that could not be read, so its registries are not known."""
 
 
 class HelperAnswers:
@@ -36,6 +39,7 @@ class HelperAnswers:
         *,
         board: Board,
         served: ServedLogins,
+        config: ConfigFile,
         time: ConfirmedTime,
         log: Log,
         refresh: Callable[[str], None],
@@ -43,6 +47,7 @@ class HelperAnswers:
     ) -> None:
         self._board: Final = board
         self._served: Final = served
+        self._config: Final = config
         self._time: Final = time
         self._log: Final = log
         self._refresh: Final = refresh
@@ -82,7 +87,16 @@ class HelperAnswers:
             return unavailable(_reason(row, causes))
         if snapshot.phase is Phase.STARTING:
             return unavailable("registry-agent has not read all its secrets yet; try again in a moment")
+        unread = _unread(snapshot) if row is None else None
+        if unread is not None and await self._has_line(server):
+            return unavailable(_text(server, unread))
         return not_found()
+
+    async def _has_line(self, server: str) -> bool:
+        """Whether Docker's configuration names the agent for this key, so its secret was known before a restart."""
+        with suppress(ProblemError):
+            return bool(helpers_by_key(await self._config.read()).get(server) == OWN_HELPER)
+        return False
 
     async def _wait_until_fresh(self, server: str) -> None:
         """Return when there is a fresh login, or when waiting any longer would not help."""
@@ -172,9 +186,20 @@ def _causes(snapshot: Snapshot, row: RegistryStatus) -> list[OpenWarning]:
     return sorted(causes, key=lambda warning: (warning.code == "token_expired", warning.severity is not Severity.ERROR))
 
 
+def _unread(snapshot: Snapshot) -> OpenWarning | None:
+    """Why the secret of a registry without a row may be missing. A secret with a row is known, although it is wrong."""
+    shown = {row.last_error for row in snapshot.registries}
+    unread = [each for each in snapshot.warnings if each.code in _UNREAD and each.message not in shown]
+    return min(unread, key=lambda warning: _UNREAD.index(warning.code), default=None)
+
+
 def _reason(row: RegistryStatus, causes: Sequence[OpenWarning]) -> str:
     """Why there is no login, in the words of the status."""
     if causes:
-        return f"registry-agent has no login for {row.hostname}: {causes[0].message}; {causes[0].hint}"
+        return _text(row.hostname, causes[0])
     cause = row.last_error or "its first login is not finished"
     return f"registry-agent has no login for {row.hostname}: {cause}; try again, or run `registry-agent status`"
+
+
+def _text(registry: str, cause: OpenWarning) -> str:
+    return f"registry-agent has no login for {registry}: {cause.message}; {cause.hint}"

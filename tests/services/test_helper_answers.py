@@ -5,15 +5,17 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 
+from agent.edge.docker_config import DockerConfigFile
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
 from agent.model.docker_results import ProbeResult
 from agent.model.helper_reply import HelperReply
 from agent.model.problem import Problem
-from agent.model.problems.environment import DockerCliMissing, NativeUnsupported, SecretInvalid
+from agent.model.problems.environment import DockerCliMissing, NativeUnsupported, SecretInvalid, SecretsUnavailable
 from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import TokenExpired
 from agent.model.registry import Registry, parse_hostname
@@ -33,13 +35,14 @@ GHCR = Registry("ghcr.io")
 HUB = parse_hostname("docker.io")
 HUB_KEY = "https://index.docker.io/v1/"
 HOUR = timedelta(hours=1)
+NOWHERE = Path("/nonexistent/docker")
 NOT_FOUND = b"credentials not found in native keychain\n"
 
 
 class Agent:
     """The answers, with what they see. `refreshed` has the registries that were to renew."""
 
-    def __init__(self, wait_s: float = 300) -> None:
+    def __init__(self, wait_s: float = 300, directory: Path = NOWHERE) -> None:
         self.clock, self.log, self.served = FakeClock(), FakeLog(), ServedLogins()
         self.time = ConfirmedTime(self.clock)
         self.board = Board(process(), self.clock.now, FakeLog())
@@ -48,6 +51,7 @@ class Agent:
         self.answers = HelperAnswers(
             board=self.board,
             served=self.served,
+            config=DockerConfigFile(directory),
             time=self.time,
             log=self.log,
             refresh=self._refresh,
@@ -173,6 +177,38 @@ async def test_a_registry_that_cannot_be_used_has_its_reason(problem: Problem) -
     assert f"no login for ghcr.io: no cloud; {problem.hint}" in reply.body.decode()
 
 
+UNREAD = [
+    SecretsUnavailable("secrets.url", "secrets.example is down"),
+    SecretsUnavailable("/run/secrets", "/run/secrets permission denied"),
+    SecretInvalid("/run/secrets/a.json", "/run/secrets/a.json is not JSON"),
+]
+
+
+@pytest.mark.parametrize("problem", UNREAD)
+@pytest.mark.parametrize("server", ["ghcr.io", "docker.io"])
+async def test_after_a_restart_a_line_whose_secret_cannot_be_read_has_the_reason(
+    tmp_path: Path, problem: Problem, server: str
+) -> None:
+    """Docker would pull without a login, and show no reason. The line is there because the secret was known before."""
+    (tmp_path / "config.json").write_text(json.dumps({"credHelpers": {server: "registry-agent"}}))
+    agent = Agent(directory=tmp_path)
+    agent.board.report("secrets", [problem])
+    reply = await agent.get(server)
+    assert reply.status is HTTPStatus.SERVICE_UNAVAILABLE
+    assert reply.body == f"registry-agent has no login for {server}: {problem.message}; {problem.hint}\n".encode()
+    assert (await agent.get("quay.io")).body == NOT_FOUND
+    agent.board.report("secrets")
+    assert (await agent.get(server)).body == NOT_FOUND
+
+
+async def test_a_wrong_secret_is_the_reason_for_its_own_registry_only(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"credHelpers": {"quay.io": "registry-agent"}}))
+    agent = Agent(directory=tmp_path)
+    agent.row(state=State.SKIPPED, attempts=0, last_error="no password")
+    agent.board.report("plan", [SecretInvalid("f#team", "no password")])
+    assert (await agent.get("quay.io")).body == NOT_FOUND
+
+
 async def test_a_token_with_less_than_five_minutes_is_renewed_first() -> None:
     """Many programs ask at once: there is one renewal, and all get the new token."""
     agent = Agent()
@@ -274,7 +310,14 @@ async def test_the_reason_is_the_one_in_the_status() -> None:
 
 def answers_of(bench: Bench) -> HelperAnswers:
     """What programs get while this login runs."""
-    return HelperAnswers(board=bench.board, served=bench.served, time=bench.time, log=bench.log, refresh=lambda _: None)
+    return HelperAnswers(
+        board=bench.board,
+        served=bench.served,
+        config=DockerConfigFile(NOWHERE),
+        time=bench.time,
+        log=bench.log,
+        refresh=lambda _: None,
+    )
 
 
 async def test_a_password_that_the_registry_refuses_is_not_given_until_it_is_accepted(
