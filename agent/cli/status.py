@@ -16,6 +16,7 @@ from agent.cli.status_view import status_lines
 from agent.cli.terminal import Terminal, escaped, text
 from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentUnavailable
 from agent.edge.paths import docker_directory, socket_candidates, sudo_user, user_name
+from agent.model.desired_login import MEMORY
 from agent.model.hints import sudo_advice
 from agent.model.status_document import check_status
 from agent.model.variables import obeys_escapes
@@ -160,7 +161,8 @@ def _about_sudo(terminal: Terminal, document: Document) -> list[str]:
     user = sudo_user()
     if user is None or document.get("environment", {}).get("user") != user:
         return []
-    return ["", *terminal.wrapped(sudo_advice(user, docker_directory(user)))]
+    in_memory = any(row.get("stored_in") == MEMORY for row in document.get("registries", ()))
+    return ["", *terminal.wrapped(sudo_advice(user, None if in_memory else docker_directory(user)))]
 
 
 def _first_pass(agent: AgentClient, args: argparse.Namespace) -> Document:

@@ -20,6 +20,7 @@ class AgentRow:
     state: str
     secret: str
     last_error: str
+    stored_in: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,8 @@ def _objects(value: object) -> list[Json]:
 
 
 def _row(row: Json) -> AgentRow:
-    return AgentRow(_text(row, "state", 40), _text(row, "secret", 127), _text(row, "last_error", 400))
+    state, secret, stored_in = _text(row, "state", 40), _text(row, "secret", 127), _text(row, "stored_in", 40)
+    return AgentRow(state, secret, _text(row, "last_error", 400), stored_in)
 
 
 def _reason(warning: Json) -> Check:

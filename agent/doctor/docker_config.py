@@ -18,7 +18,7 @@ from agent.edge.paths import docker_directory
 from agent.edge.permission_hints import no_inodes, permission_hint
 from agent.model.commands import command
 from agent.model.credential import Credential
-from agent.model.desired_login import COMPUTING_HELPERS, CONFIG_FILE, DesiredLogin, StoreResult
+from agent.model.desired_login import COMPUTING_HELPERS, CONFIG_FILE, MEMORY, DesiredLogin, StoreResult
 from agent.model.docker_config import (
     Document,
     Entry,
@@ -231,7 +231,8 @@ class EffectiveLogin:
             path = self.context.config.path
             cause = f"the agent reports a login, so it uses a different configuration than {path}"
             for_root = self.context.user == "root" and status.user != "root"
-            fix = sudo_advice(status.user, docker_directory(status.user)) if for_root else _SAME_CONFIGURATION
+            directory = docker_directory(status.user) if status.rows[hostname].stored_in != MEMORY else None
+            fix = sudo_advice(status.user, directory) if for_root else _SAME_CONFIGURATION
             return broken("in use", f"{message}; {printable(cause, 600)}", fix)
         if self.login is None:
             return skipped("in use", message)

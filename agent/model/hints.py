@@ -116,7 +116,11 @@ def helper_hint(name: str, error: str = "") -> str:
 
 
 def sudo_advice(user: str, directory: object | None) -> str:
-    """Return what to do if root pulls, and another user's agent keeps the logins in `directory`."""
+    """Return what to do if root pulls, and another user's agent keeps the logins in `directory`.
+
+    It is None if that is not known, or if a login is in memory: docker does not pass `--config` on to the helper that
+    asks for it, and root's helper asks root's agent.
+    """
     given = command("sudo docker --config", directory) if directory else None
     use = f"use docker without sudo{f', or begin with {given}' if given else ''}"
     return (

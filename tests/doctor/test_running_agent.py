@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from agent.edge.paths import user_name
+from agent.model.status import RegistryStatus, State
 from agent.services.board import Board
 from tests.codes.programs import script
 from tests.codes.world import LOGIN, World
@@ -196,16 +197,23 @@ def test_detects_that_the_agent_uses_another_configuration(world: World, doctor:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, as sudo does")
 @pytest.mark.parametrize("image", ["", "/org/app:1.0"])
-def test_sudo_docker_reads_roots_configuration(world: World, doctor: Doctor, image: str) -> None:
-    """The agent of the user who ran sudo is logged in. The fix is that user's configuration, and no new secret."""
+@pytest.mark.parametrize("stored_in", ["config.json", "memory"])
+def test_sudo_docker_reads_roots_configuration(world: World, doctor: Doctor, image: str, stored_in: str) -> None:
+    """The agent of the user who ran sudo is logged in. The fix is that user's configuration, and no new secret.
+
+    For a login in memory, the fix is docker without sudo: the helper of `sudo docker` asks root's agent.
+    """
     world.prepare(SUDO_USER="daemon")
     host = world.good.hostname
     nowhere = f'secrets.directories=["{world.home}/none"]'
-    document = {**_status("logged_in", host, "daemon"), "warnings": []}
+    row = {"hostname": host, "secret": "theirs", "state": "logged_in", "last_error": "", "stored_in": stored_in}
+    document = {**_status("logged_in", host, "daemon"), "warnings": [], "registries": [row]}
     told, _ = _with_agent(world, doctor, document, f"{host}{image}", "--set", nowhere)
     assert told.first == (host, "in use")
     fix = told.document["first"]["fix"]
-    assert f"`sudo docker --config {Path(pwd.getpwnam('daemon').pw_dir, '.docker')}`" in fix
+    assert "use docker without sudo" in fix
+    with_config = f"`sudo docker --config {Path(pwd.getpwnam('daemon').pw_dir, '.docker')}`"
+    assert (with_config in fix) is (stored_in != "memory")
     assert "logins of root's own" in fix
 
 
@@ -221,6 +229,22 @@ def test_the_status_of_root_says_whose_logins_it_shows(world: World, user: str, 
     world.here.call(agent.stop())
     assert done.returncode == 0, done.stderr
     assert ("`sudo docker` reads root's configuration" in " ".join(done.stdout.split())) is shown
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, as sudo does")
+@pytest.mark.parametrize("stored_in", ["config.json", "memory"])
+def test_the_status_gives_no_advice_with_which_sudo_docker_gets_no_login(world: World, stored_in: str) -> None:
+    """For a login in memory, `--config` does not help: the helper of `sudo docker` asks root's agent."""
+    world.prepare(SUDO_USER="daemon")
+    board = Board(replace(process(), user="daemon"), lambda: EPOCH, FakeLog())
+    board.put_registry(RegistryStatus("ghcr.io", "team", "project", "basic", EPOCH, state=State.LOGGED_IN))
+    board.set_stored_in("ghcr.io", stored_in)
+    agent = OtherAgent(board.snapshot.as_json(EPOCH, 0.0))
+    world.here.call(agent.start(world.agent.socket))
+    words = " ".join(world.agent.command("status").stdout.split())
+    world.here.call(agent.stop())
+    assert "use docker without sudo" in words
+    assert ("sudo docker --config" in words) is (stored_in != "memory")
 
 
 def test_does_not_check_the_registries_of_another_users_agent(world: World, doctor: Doctor) -> None:
