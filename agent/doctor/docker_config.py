@@ -219,7 +219,7 @@ class EffectiveLogin:
         ours = stored is not None and self._is_ours(stored, login)
         desired = DesiredLogin(self.registry, _expected(stored, login, ours=ours), None)
         result = StoreResult(helper or CONFIG_FILE, stored, ours or stored is None, works=works)
-        problems = self.context.overrides.of(desired, result, await self.context.podman.read())
+        problems = self.context.overrides.of(desired, result, await self.context.podman.read(), self.document)
         return with_more(from_problem("in use", problems[0]), str(held)) if problems else passed("in use", str(held))
 
     def _missing(self) -> Check:

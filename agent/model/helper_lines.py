@@ -1,6 +1,6 @@
 """The lines in Docker's `credHelpers` that make Docker ask the agent for a login."""
 
-from agent.model.docker_config import Document, Ownership, entries, helpers_by_key, remove, with_field
+from agent.model.docker_config import Document, Entry, Ownership, entries, find, helpers_by_key, remove, with_field
 from agent.model.helper_names import OWN_HELPER
 from agent.model.registry import DOCKER_HUB, Registry
 
@@ -31,7 +31,8 @@ def has_other_line(document: Document, registry: Registry) -> bool:
 def with_lines(document: Document, registry: Registry, is_ours: Ownership) -> Document:
     """Return the document with the registry's lines, and without the login that the agent has stored in the file.
 
-    Returns the same document if nothing changes, or if a person's line or login is there.
+    Returns the same document if nothing changes, or if a person's line or login is there. A person's login that only
+    podman uses keeps only podman from asking the agent.
     """
     key, helpers = registry.docker_key, helpers_by_key(document)
     login = entries(document).get(key)
@@ -41,8 +42,18 @@ def with_lines(document: Document, registry: Registry, is_ours: Ownership) -> Do
     # Docker would ignore it now, and it would stay on disk.
     if login is not None and not persons_login:
         document = remove(document, key, is_ours)
-    missing = {name: OWN_HELPER for name in keys_of(registry) if name not in helpers}
+    persons = {name for name, login in podmans_logins(document, registry).items() if not is_ours(*login)}
+    missing = {name: OWN_HELPER for name in keys_of(registry) if name not in helpers and name not in persons}
     return with_field(document, "credHelpers", {**helpers, **missing}) if missing else document
+
+
+def podmans_logins(document: Document, registry: Registry) -> dict[str, tuple[str, Entry]]:
+    """Return the logins in the file that podman uses and docker does not: by the key that podman asks for.
+
+    Each is the key under which it is stored, and the login. Podman uses none of them if there is a line for its key.
+    """
+    found = {name: find(document, name) for name in keys_of(registry)[1:] if name not in helpers_by_key(document)}
+    return {name: login for name, login in found.items() if login is not None}
 
 
 def without_lines(document: Document, registry: Registry) -> Document:

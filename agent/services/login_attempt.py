@@ -51,8 +51,7 @@ class LoginAttempts:
             problem = error.problem
         except Exception as error:
             self._deps.log.exception("login.crashed", **self._log_fields, attempt_id=attempt_id)
-            message = f"this is a bug in registry-agent ({type(error).__name__}); please report it"
-            problem = InternalError(self._login.registry.hostname, message)
+            problem = InternalError.of(error, self._login.registry.hostname)
         else:
             self._deps.rejections.clear(self._login)
             return replace(succeeded, seconds=self._deps.clock.monotonic() - started)

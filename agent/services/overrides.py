@@ -8,6 +8,7 @@ from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, Entry, entries_of, parse_auth_variable
 from agent.model.docker_config_fields import UNKNOWN, CliVersion, reads_auth_variable, uses_file_if_helper_fails
 from agent.model.ecr_token import token_end
+from agent.model.helper_lines import podmans_logins
 from agent.model.problem import Problem, Severity
 from agent.model.problems.stored_login import LoginOverridden
 from agent.model.registry import Registry
@@ -34,8 +35,13 @@ class Overrides:
         """Whether docker uses the login in its file if a credential helper fails."""
         return uses_file_if_helper_fails(self._cli_version())
 
-    def of(self, desired: DesiredLogin, result: StoreResult, podman: Mapping[str, Document]) -> list[Problem]:
-        """One problem that names everything used instead of `desired`: Docker's variable, its store, podman's files."""
+    def of(
+        self, desired: DesiredLogin, result: StoreResult, podman: Mapping[str, Document], document: Document
+    ) -> list[Problem]:
+        """One problem that names everything used instead of `desired`: Docker's variable, its store, podman's files.
+
+        `document` is Docker's configuration, which podman reads after its own files.
+        """
         hostname = desired.registry.hostname
         reasons = []
         variable = self.variable(desired.registry)
@@ -48,6 +54,14 @@ class Overrides:
         reasons += [
             (f"{path} has another login for {key}, {_PODMAN_FIRST}", _removal(path, key))
             for path, key in _shadows(desired, podman)
+        ]
+        reasons += [
+            (
+                f"{CONFIG_FILE} has another login for {key}, {_PODMAN_FIRST}",
+                f"remove {shown(key)} from auths in {CONFIG_FILE}",
+            )
+            for key, entry in podmans_logins(document, desired.registry).values()
+            if not desired.entry.same_login(entry)
         ]
         if not reasons:
             return []

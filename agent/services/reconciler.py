@@ -257,8 +257,7 @@ class ConfigReconciler:
             except Exception as error:  # noqa: BLE001 - a bug must not end the agent, only this check
                 self._log.exception("login.check_crashed", registry=login.hostname)
                 login.failed = True
-                message = f"this is a bug in registry-agent ({type(error).__name__}); please report it"
-                login.findings = (InternalError(login.hostname, message),)
+                login.findings = (InternalError.of(error, login.hostname),)
             login.check_s = self._clock.monotonic() - started
             login.next_check = self._clock.monotonic() + next_check_s(login, self._logins.values())
             if wrote and was_ours and login.stored_in == was_in:
@@ -272,7 +271,8 @@ class ConfigReconciler:
         stored = await self._store.store(login.desired, take_over)
         variable = self._overrides.variable(login.desired.registry)
         stored, other = await self._others.judge(login.desired, stored, variable)
-        login.take(stored, self._overrides.of(login.desired, stored, await self._podman.read()))
+        podman, document = await self._podman.read(), await self._config.read()
+        login.take(stored, self._overrides.of(login.desired, stored, podman, document))
         failure = stored.failure.about(login.hostname) if stored.failure and not variable else None
         login.note_other(other, failure, from_variable=variable is not None)
         if stored.wrote:

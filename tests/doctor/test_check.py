@@ -63,8 +63,8 @@ def test_what_breaks_docker_comes_before_what_breaks_podman(name: str) -> None:
     other = Entry("a-person", Sensitive("old"))
     podman = {"/home/ada/auth.json": parse_config(b'{"auths": {"ghcr.io": {"auth": "YTpi"}}}')}
     overrides = Overrides(None)
-    (only_podman,) = overrides.of(desired, StoreResult(CONFIG_FILE, desired.entry, ours=True), podman)
-    (both,) = overrides.of(desired, StoreResult(CONFIG_FILE, other, ours=False), podman)
+    (only_podman,) = overrides.of(desired, StoreResult(CONFIG_FILE, desired.entry, ours=True), podman, {})
+    (both,) = overrides.of(desired, StoreResult(CONFIG_FILE, other, ours=False), podman, {})
     podmans, docker = from_problem(name, only_podman), from_problem("in use", both)
     rejected = from_problem("login", LoginRejected("ghcr.io", "it said no"))
     missing = broken("in use", "docker has no login", "log in")

@@ -130,7 +130,7 @@ class _Podman:
         documents = self._loop.run_until_complete(self._files.read())
         placed = StoreResult(CONFIG_FILE, _OURS, ours=True)
         variable = data.decode("utf-8", "surrogateescape")
-        for problem in Overrides(variable).of(_ORDER, placed, documents):
+        for problem in Overrides(variable).of(_ORDER, placed, documents, {}):
             assert_tellable(problem)
 
 

@@ -113,7 +113,9 @@ def test_a_hint_moves_no_cursor() -> None:
     """A key in podman's file may have any text after the host name. The hint's command contains the key."""
     document = parse_config(json.dumps({"auths": {"ghcr.io/\x1b[2J\nrm": {"auth": "Ym9iOm90aGVy"}}}).encode())
     order = DesiredLogin(parse_hostname("ghcr.io"), Entry("bob", Sensitive("ours")), None)
-    (problem,) = Overrides(None).of(order, StoreResult(CONFIG_FILE, order.entry, ours=True), {"/auth.json": document})
+    (problem,) = Overrides(None).of(
+        order, StoreResult(CONFIG_FILE, order.entry, ours=True), {"/auth.json": document}, {}
+    )
     assert_printable(problem.hint)
     assert isinstance(problem, LoginOverridden)
 

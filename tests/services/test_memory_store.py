@@ -110,6 +110,35 @@ async def test_podmans_own_line_for_docker_hub_stays(machine: Machine) -> None:
     assert agent.document()["credHelpers"]["docker.io"] == "theirs"
 
 
+@pytest.mark.parametrize("memory", [True, False])
+async def test_a_login_that_only_podman_uses_stays_and_is_reported(machine: Machine, memory: bool) -> None:
+    """Podman asks for Docker Hub by its name, and ignores a login in the file if there is a line for that name."""
+    machine.choice.memory = memory
+    theirs = {"docker.io": encode_entry(THEIRS)}
+    agent = await machine.second_start()
+    machine.write({"auths": theirs})
+    await agent.reconciler.announce(HUB)
+    assert agent.document().get("credHelpers", {}) == ({HUB.docker_key: OWN_HELPER} if memory else {})
+    assert (await agent.apply(registry=HUB)).ours
+    assert agent.document().get("credHelpers", {}) == ({HUB.docker_key: OWN_HELPER} if memory else {})
+    assert agent.document()["auths"].items() >= theirs.items()
+    reason = "config.json has another login for docker.io, which podman and skopeo use first"
+    assert agent.warnings() == {"login_overridden": reason}
+    assert agent.hint("login_overridden") == "remove docker.io from auths in config.json"
+    machine.write({"auths": {}})
+    assert (await agent.apply(registry=HUB)).ours
+    assert agent.document().get("credHelpers", {}).get("docker.io") == (OWN_HELPER if memory else None)
+    assert agent.warnings() == {}
+
+
+async def test_a_renewal_that_a_person_requests_replaces_the_login_that_only_podman_uses(machine: Machine) -> None:
+    agent = await machine.second_start()
+    machine.write({"auths": {"docker.io": encode_entry(THEIRS)}})
+    assert (await agent.apply(registry=HUB, take_over=True)).ours
+    assert helpers(agent)["docker.io"] == OWN_HELPER
+    assert agent.warnings() == {}
+
+
 async def test_a_renewal_does_not_touch_the_file(machine: Machine) -> None:
     agent = machine.start()
     await agent.apply()

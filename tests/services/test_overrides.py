@@ -105,7 +105,7 @@ def test_one_problem_names_all_that_is_used_instead(
 ) -> None:
     """In docker's order, then podman's. It is a notice if all that there is works."""
     text = json.dumps(variable[0]) if variable[0] is not None else None
-    found = Overrides(text, lambda: variable[1]).of(DESIRED, store[0], podman[0])
+    found = Overrides(text, lambda: variable[1]).of(DESIRED, store[0], podman[0], {})
     reasons = (*variable[2], *store[1], *podman[1])
     messages, what_helps = "; ".join(each[0] for each in reasons), "; ".join(each[1] for each in reasons)
     severity = Severity.NOTICE if reasons == (WORKING,) else None
@@ -119,5 +119,5 @@ def test_a_login_in_the_variable_is_found_under_dockers_key() -> None:
     """Docker Hub's key is not its name."""
     desired = replace(DESIRED, registry=parse_hostname("docker.io"))
     hub = Overrides(json.dumps(auths(**{"https:__index.docker.io_v1_": THEIRS})), lambda: (28, 3))
-    assert [problem.code for problem in hub.of(desired, STORED, {})] == ["login_overridden"]
-    assert Overrides(json.dumps(auths(**{"docker.io": THEIRS})), lambda: (28, 3)).of(desired, STORED, {}) == []
+    assert [problem.code for problem in hub.of(desired, STORED, {}, {})] == ["login_overridden"]
+    assert Overrides(json.dumps(auths(**{"docker.io": THEIRS})), lambda: (28, 3)).of(desired, STORED, {}, {}) == []

@@ -192,10 +192,21 @@ def test_a_login_of_podmans_is_removed_by_its_own_path_and_key(name: str, reposi
         path = Path(scratch, name)
         path.write_text("{}")
         document = {"auths": {f"ghcr.io/{repository}": {"auth": other}}}
-        for problem in Overrides(None).of(order, placed, {str(path): document}):
+        for problem in Overrides(None).of(order, placed, {str(path): document}, {}):
             assert_pasteable(problem.hint, outside=[str(path), f"ghcr.io/{repository}", *ATTACKS])
             for run in commands_in(problem.hint):
                 assert words_of(run) == ["podman", "logout", "--authfile", str(path), f"ghcr.io/{repository}"]
+
+
+@given(TEXTS)
+def test_a_login_for_podman_in_dockers_file_brings_no_command(repository: str) -> None:
+    """Its key comes from outside, too."""
+    mine, other = Entry("bob", Sensitive("mine")), base64.b64encode(b"eve:hers").decode()
+    order = DesiredLogin(parse_hostname("docker.io"), mine, None)
+    document = {"auths": {f"docker.io/{repository}": {"auth": other}}}
+    (problem,) = Overrides(None).of(order, StoreResult(CONFIG_FILE, mine, ours=True), {}, document)
+    assert_pasteable(problem.hint, outside=[f"docker.io/{repository}", *ATTACKS])
+    assert commands_in(problem.hint) == []
 
 
 @FEW

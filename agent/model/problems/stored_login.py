@@ -92,3 +92,8 @@ class InternalError(Problem):
     severity = Severity.ERROR
     needs = Needs.ADMIN
     hint = "ask your platform team to report this bug in registry-agent, with the traceback in the log"
+
+    @classmethod
+    def of(cls, error: Exception, hostname: str) -> "InternalError":
+        """Show only the type: the text of the error may quote a secret."""
+        return cls(hostname, f"this is a bug in registry-agent ({type(error).__name__}); please report it")
