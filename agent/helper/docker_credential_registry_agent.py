@@ -23,6 +23,8 @@ _PAUSE_S = 0.05
 _BUSY = b"429"
 _BUSY_PAUSE_S = 1.0
 _LIMIT = 64 << 10
+# The longest answer: the list of all registries, or a password that fills a secret file.
+_LONGEST_ANSWER = 4 << 20
 # Docker shows stdout of these refusals itself, or asks somebody else. After other failures it may show only stderr.
 _QUIET = (b"404", b"409")
 # A server name that an error message may repeat. Other text could move the cursor, or contain a password.
@@ -123,7 +125,7 @@ def _exchange(action: str, body: bytes, end: float) -> tuple[bytes, bytes]:
 def _receive(connection: socket, end: float) -> bytes:
     """Receive all that comes. One deadline for everything: a timeout alone starts again with each byte."""
     reply = b""
-    while len(reply) <= 2 * _LIMIT:
+    while len(reply) <= _LONGEST_ANSWER:
         connection.settimeout(max(end - time.monotonic(), 0.001))
         chunk = connection.recv(_LIMIT)
         if not chunk:

@@ -14,6 +14,8 @@ from agent.services.ports import Log
 from agent.web.connections import places
 
 _BODY_S: Final = 5.0
+_LONGEST: Final = 64 << 10
+"""The program sends no more than this as one request. A request with a password is longer than any other."""
 _START_S: Final = 13.0
 """How long a request waits until an agent that has just started is loaded."""
 _PEER: Final = struct.Struct("3i")
@@ -70,7 +72,7 @@ class CredentialRoute:
     async def _answer_to(self, request: web.Request, pid: int) -> HelperReply:
         try:
             async with asyncio.timeout(_BODY_S):
-                body = (await request.read()).decode(errors="replace")
+                body = (await request.clone(client_max_size=_LONGEST).read()).decode(errors="replace")
         except TimeoutError:
             return unavailable(f"the request was not complete after {_BODY_S:.0f} s; try again")
         except web.HTTPRequestEntityTooLarge:

@@ -102,6 +102,23 @@ async def test_a_request_without_its_body_gets_the_true_reason(monkeypatch: pyte
     assert b"the request was not complete after" in answer
 
 
+async def test_the_program_and_the_agent_allow_requests_and_answers_of_the_same_size() -> None:
+    """A large password can be stored, and the list of thousands of registries is printed whole."""
+    listed, asked = b"x" * 400_000 + b"\n", list[int]()
+
+    async def answer(action: str, body: str, _pid: int) -> HelperReply:
+        asked.append(len(body))
+        return HelperReply("listed", body=listed if action == "list" else b"")
+
+    async with serving() as rig:
+        rig.credential_route.connect(answer)
+        stored = await as_user(rig, os.geteuid(), action="store", text=b"x" * 65_000)
+        done = await as_user(rig, os.geteuid(), action="list")
+    assert (stored.returncode, stored.stdout, stored.stderr) == (0, b"", b"")
+    assert (done.returncode, done.stdout, done.stderr) == (0, listed, b"")
+    assert asked == [65_000, 0]
+
+
 async def test_a_request_that_is_too_long_is_refused() -> None:
     async with serving() as rig, rig.on_socket() as client:
         rig.credential_route.connect(Answers().answer)
@@ -135,18 +152,20 @@ async def test_the_program_gets_the_login_over_a_real_socket() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, BODY, b"")
 
 
-async def as_user(rig: Serving, uid: int, *before: str) -> subprocess.CompletedProcess[bytes]:
+async def as_user(
+    rig: Serving, uid: int, *before: str, action: str = "get", text: bytes = b"ghcr.io"
+) -> subprocess.CompletedProcess[bytes]:
     """Run a copy of the program as this user, who cannot read the checkout."""
     python = "/usr/bin/python3" if uid != os.geteuid() else sys.executable
     copy = rig.directory / "program"
     copy.write_bytes(Path(program.__file__).read_bytes())
     child = await asyncio.create_subprocess_exec(
-        *(*before, python, "-ISE", str(copy), "get"),
+        *(*before, python, "-ISE", str(copy), action),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={"REGISTRY_AGENT_SOCKET": str(rig.socket)},
         user=uid,
     )
-    output, errors = await child.communicate(b"ghcr.io")
+    output, errors = await child.communicate(text)
     return subprocess.CompletedProcess([], child.returncode or 0, output, errors)
