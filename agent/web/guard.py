@@ -36,11 +36,16 @@ _CORS_REQUESTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Guard:
+    """`socket_only` are paths that exist on the Unix socket only. Here, they never ask for a token."""
+
     settings: Callable[[], StatusSettings]
     token: TokenFile
+    socket_only: frozenset[str] = frozenset()
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in self.socket_only:
+            raise web.HTTPNotFound
         # Browsers send preflights without credentials, so this comes before the token is checked.
         if self._is_preflight(request):
             return web.Response(status=HTTPStatus.NO_CONTENT, headers=_CORS_REQUESTS)

@@ -63,7 +63,8 @@ class StatusServer:
 
     def __post_init__(self, read_token: Callable[[Path], Awaitable[Sensitive]]) -> None:
         self._token = TokenFile(lambda: self.settings().status.token_file, read_token)
-        self._guard = Guard(lambda: self.settings().status, self._token)
+        socket_only = frozenset(route.path for route in self.socket_routes)
+        self._guard = Guard(lambda: self.settings().status, self._token, socket_only)
         self._binding = OngoingCall[socket.socket](_CALLS, self.socket_path)
         self._opening = asyncio.Lock()
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -41,16 +42,23 @@ async def test_answers_on_the_socket() -> None:
     assert answers.asked == [("get", "ghcr.io", os.getpid()), ("store", "x", os.getpid())]
 
 
-async def test_does_not_exist_over_tcp() -> None:
-    """Not even with the token: it is a path like any that does not exist."""
+@pytest.mark.parametrize("token", [None, "s3cret", ""], ids=["no token", "a token", "an unusable token"])
+@pytest.mark.parametrize("sent", [{}, {"Authorization": "Bearer guess"}, {"Authorization": "Bearer s3cret"}])
+@pytest.mark.parametrize("method", ["POST", "GET", "OPTIONS"])
+async def test_does_not_exist_over_tcp(token: str | None, sent: dict[str, str], method: str) -> None:
+    """Not even with the token: the answer is that for any path that does not exist, and asks for no token."""
     answers = Answers()
     async with serving() as rig, rig.on_tcp() as client:
         rig.credential_route.connect(answers.answer)
-        async with client.post(PATH, data=b"ghcr.io") as response, client.post("/v1/nothing") as other:
-            assert response.status == other.status == HTTPStatus.NOT_FOUND
-            assert (await response.text()).replace(PATH, "") == (await other.text()).replace("/v1/nothing", "")
+        async with client.get("/v1/nothing") as nothing:
+            expected = (HTTPStatus.NOT_FOUND, (await nothing.text()).replace("/v1/nothing", PATH))
         async with client.get("/openapi.json") as response:
             assert PATH not in (await response.json())["paths"]
+        token_file = rig.use_token(token) if token is not None else None
+        rig.status = replace(rig.status, token_file=token_file, allow_origins=("https://page.example",))
+        headers = {**sent, "Origin": "https://page.example", "Access-Control-Request-Method": "POST"}
+        async with client.request(method, PATH, data=b"ghcr.io", headers=headers) as response:
+            assert (response.status, await response.text()) == expected
     assert answers.asked == []
 
 
