@@ -61,15 +61,26 @@ class CredentialRoute:
             pid, uid = (peer.pid, peer.uid) if peer is not None else (None, None)
             self._log.info("credential.forbidden", pid=pid, uid=uid)
             return _response(forbidden(self._user))
+        action = request.query.get("action", "get")
         if self._waiting >= self._most:
-            return _response(busy())
+            return _response(self._record(busy(), action, peer.pid))
         self._waiting += 1
         try:
-            return _response(await self._answer_to(request, peer.pid))
+            body = await self._body(request)
+            if isinstance(body, HelperReply):
+                return _response(self._record(body, action, peer.pid))
+            assert self._answer is not None  # noqa: S101 - it is set before the event
+            return _response(await self._answer(action, body, peer.pid))
         finally:
             self._waiting -= 1
 
-    async def _answer_to(self, request: web.Request, pid: int) -> HelperReply:
+    def _record(self, reply: HelperReply, action: str, pid: int) -> HelperReply:
+        """Count a reply that is given here, before the registry is known."""
+        self._log.debug("credential.answered", registry=None, action=action, outcome=reply.outcome, pid=pid)
+        return reply
+
+    async def _body(self, request: web.Request) -> str | HelperReply:
+        """Return the request's body once the agent is loaded, or why it cannot be answered."""
         try:
             async with asyncio.timeout(_BODY_S):
                 body = (await request.clone(client_max_size=_LONGEST).read()).decode(errors="replace")
@@ -82,8 +93,7 @@ class CredentialRoute:
                 await self._connected.wait()
         except TimeoutError:
             return unavailable("registry-agent is still starting; try again in a moment")
-        assert self._answer is not None  # noqa: S101 - it is set before the event
-        return await self._answer(request.query.get("action", "get"), body, pid)
+        return body
 
 
 def _response(reply: HelperReply) -> web.Response:

@@ -73,6 +73,11 @@ async def test_a_request_waits_until_the_agent_is_loaded() -> None:
         assert await (await asking).read() == BODY
 
 
+def outcomes(rig: Serving) -> list[str]:
+    """What the metric of all requests counts."""
+    return [str(fields["outcome"]) for _, event, fields in rig.log.events if event == "credential.answered"]
+
+
 async def raw(rig: Serving, request: bytes) -> bytes:
     """Send this on a connection of its own, and return the answer."""
     reader, writer = await asyncio.open_unix_connection(str(rig.socket))
@@ -99,6 +104,7 @@ async def test_more_programs_than_connections_all_get_an_answer() -> None:
     assert len(busy) >= 100
     assert len(served) >= 100
     assert busy[0].endswith(b"too many programs wait for one; try again in a moment\n")
+    assert outcomes(rig) == ["busy"] * len(busy), "each is counted; the others are counted with their registry"
 
 
 async def test_a_request_without_its_body_gets_the_true_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +114,17 @@ async def test_a_request_without_its_body_gets_the_true_reason(monkeypatch: pyte
         answer = await raw(rig, b"POST /v1/credential HTTP/1.0\r\nHost: localhost\r\nContent-Length: 7\r\n\r\n")
     assert answer.startswith(b"HTTP/1.0 503 ")
     assert b"the request was not complete after" in answer
+    assert outcomes(rig) == ["unavailable"]
+
+
+async def test_a_request_to_an_agent_that_does_not_get_ready_is_answered_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(credential, "_START_S", 0.05)
+    async with serving() as rig, rig.on_socket() as client, client.post(PATH, data=b"ghcr.io") as response:
+        assert response.status == HTTPStatus.SERVICE_UNAVAILABLE
+        assert b"still starting" in await response.read()
+    assert outcomes(rig) == ["unavailable"]
 
 
 async def test_the_program_and_the_agent_allow_requests_and_answers_of_the_same_size() -> None:
@@ -132,6 +149,7 @@ async def test_a_request_that_is_too_long_is_refused() -> None:
         rig.credential_route.connect(Answers().answer)
         async with client.post(PATH, data=b"x" * 70_000) as response:
             assert (response.status, await response.read()) == (HTTPStatus.CONFLICT, b"the request is too long\n")
+    assert outcomes(rig) == ["refused"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can connect as another user")
