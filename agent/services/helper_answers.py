@@ -8,7 +8,8 @@ from typing import Final
 
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import helpers_by_key
-from agent.model.helper_lines import OWN_HELPER, keys_of
+from agent.model.helper_lines import keys_of
+from agent.model.helper_names import OWN_HELPER
 from agent.model.helper_protocol import is_login, list_reply, login_reply, parse_store
 from agent.model.helper_reply import HelperReply, not_found, refused, unavailable
 from agent.model.problem import ProblemError, Severity
