@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
@@ -38,10 +39,13 @@ def hanging(tmp_path: Path) -> Iterator[HangingDirectory]:
 def pytest_configure(config: pytest.Config) -> None:
     """Keep what `make prepare` has made, and restore SIGINT.
 
-    Programs that tests start must end with Ctrl-C. A shell ignores SIGINT for what it runs in the background.
+    Programs that tests start must end with Ctrl-C. A shell ignores SIGINT for what it runs in the background. In an
+    activated environment, docker would find the agent's credential helper without any installation.
     """
     config.pluginmanager.register(Report())
     hold()
+    own = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join(path for path in os.environ["PATH"].split(os.pathsep) if path != own)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
