@@ -51,21 +51,28 @@ _LONGEST_LIFE_S: Final = 10 * 366 * 24 * 3600
 PASSWORD_FIELDS: Final = frozenset({*map(str, PasswordField), _LIFE})
 
 
+class UnnamedSecretError(ProblemError):
+    """A secret that cannot be used, and whose name is not known. It may be any secret that its source held before."""
+
+
 class Fields:
     """Reads the fields of one object, each with the type that it must have."""
 
     def __init__(self, value: object, origin: str, label: str) -> None:
         self._origin, self._label = origin, label
+        self._named = False
         if not isinstance(value, Mapping):
             raise self.invalid("a secret must be a JSON object")
         self._value: Mapping[str, Any] = value
         name = value.get("name")
         if isinstance(name, str) and name:
             self._label = escaped(name, 127)
+            self._named = _NAME.fullmatch(trimmed(name)) is not None
 
     def invalid(self, fault: str, hint: str | None = None) -> ProblemError:
         message = f"secret {self._label} of {self._origin}: {fault}"
-        return ProblemError(SecretInvalid(f"{self._origin}#{self._label}", message, hint=hint))
+        kind = ProblemError if self._named else UnnamedSecretError
+        return kind(SecretInvalid(f"{self._origin}#{self._label}", message, hint=hint))
 
     def missing(self, field: str, how: str = "missing") -> ProblemError:
         """Report a missing field. If another program's name for it is there, the hint is to rename that."""
@@ -99,7 +106,7 @@ class Fields:
     def name(self, default: str | None) -> str:
         name = self.text("name")
         if name is None and default is not None:
-            self._label = printable(default)
+            self._label, self._named = printable(default), True
             return self._label
         if name is None:
             raise self.missing("name")

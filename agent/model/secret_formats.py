@@ -1,6 +1,5 @@
 """Reads secrets in all supported formats. No error message quotes the content."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -23,7 +22,7 @@ from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import Registry, registry_named
 from agent.model.secret import RegistrySecret, parse_secret
-from agent.model.secret_fields import PASSWORD_FIELDS
+from agent.model.secret_fields import PASSWORD_FIELDS, UnnamedSecretError
 from agent.model.secret_manifest import contents_of, name_of
 from agent.model.text import escaped, printable
 
@@ -34,19 +33,21 @@ FIELDS: Final = frozenset(
 )
 # The limit for one document. More secrets are a mistake, or an attempt to overload the agent.
 MOST_SECRETS: Final = 1000
-# A name, also one that was made of a host name. What warnings show instead of a missing name does not match.
-_READABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{3,}")
 # For a browser login to Docker Hub, Docker keeps two tokens next to the real entry. Neither is a password.
 _HUB_TOKENS: Final = ("/access-token", "/refresh-token")
 
 
 @dataclass(frozen=True, slots=True)
 class ParseResult:
-    """The secrets of one file, variable or answer. Bad items only become problems; `failed`: nothing is usable."""
+    """The secrets of one file, variable or answer. Bad items only become problems; `failed`: nothing is usable.
+
+    `unnamed` is how many secrets the bad items may hold whose names are not known.
+    """
 
     secrets: tuple[RegistrySecret, ...] = ()
     problems: tuple[Problem, ...] = ()
     failed: bool = False
+    unnamed: int = 0
 
     @classmethod
     def failure(cls, origin: str, fault: str, hint: str | None = None) -> "ParseResult":
@@ -64,6 +65,7 @@ class ParseResult:
             tuple(dict.fromkeys(secret for part in parts for secret in part.secrets)),
             tuple(dict.fromkeys(problem for part in parts for problem in part.problems)),
             failed=any(part.failed for part in parts),
+            unnamed=sum(part.unnamed for part in parts),
         )
 
 
@@ -212,9 +214,9 @@ def after_reading(last: Mapping[str, ParseResult], readings: Mapping[str, ParseR
 def after_change(last: ParseResult | None, reading: ParseResult) -> ParseResult:
     """Return `reading`, but with the last value of each secret that has become invalid.
 
-    A typo must not remove a login, and a program may still be writing the file. An item whose name cannot be read may
-    be any of the missing secrets, so these are kept if there are not more of them than such items. If the problems are
-    the same as before, the result holds the same objects.
+    A typo must not remove a login, and a program may still be writing the file. An item whose name is not known may be
+    any of the missing secrets, so these are kept if there are not more of them than such items can hold. If the
+    problems are the same as before, the result holds the same objects.
     """
     if last is None:
         return reading
@@ -230,11 +232,11 @@ def _invalid_now(last: ParseResult, reading: ParseResult) -> list[RegistrySecret
     invalid, present = {problem.subject for problem in reading.problems}, {each.subject for each in reading.secrets}
     missing = [secret for secret in last.secrets if secret.subject not in present]
     named = [secret for secret in missing if printable(secret.subject) in invalid]
-    others = [secret for secret in missing if secret not in named]
-    origins = {printable(f"{secret.origin}#") for secret in others}
-    labels = [subject.removeprefix(origin) for origin in origins for subject in invalid if subject.startswith(origin)]
-    unnamed = [label for label in labels if not _READABLE_NAME.fullmatch(label)]
-    return [*named, *(others if len(others) <= len(unnamed) else ())]
+    # The secrets of another address are not among the items of this one.
+    sources = tuple({printable(f"{secret.origin}#") for secret in missing})
+    same_source = any(subject.startswith(sources) for subject in invalid)
+    others = [secret for secret in missing if secret not in named] if same_source else []
+    return [*named, *(others if len(others) <= reading.unnamed else ())]
 
 
 def parse_one(parse: Callable[[], RegistrySecret]) -> ParseResult:
@@ -242,7 +244,7 @@ def parse_one(parse: Callable[[], RegistrySecret]) -> ParseResult:
     try:
         return ParseResult((parse(),))
     except ProblemError as error:
-        return ParseResult(problems=(error.problem,))
+        return ParseResult(problems=(error.problem,), unnamed=int(isinstance(error, UnnamedSecretError)))
 
 
 def _only_one(parse: Callable[[], RegistrySecret]) -> ParseResult:
@@ -265,7 +267,9 @@ def _item(value: Any, origin: str, stem: str, label: str) -> ParseResult:
 
 
 def _of_part(origin: str, label: str, error: DocumentError) -> ParseResult:
-    return ParseResult(problems=(SecretInvalid(f"{origin}#{label}", f"{label} in {origin} {error}", hint=error.hint),))
+    problem = SecretInvalid(f"{origin}#{label}", f"{label} in {origin} {error}", hint=error.hint)
+    # Nobody knows what it holds.
+    return ParseResult(problems=(problem,), unnamed=MOST_SECRETS)
 
 
 def over_limit(number: int, origin: str) -> list[ParseResult]:
@@ -274,7 +278,7 @@ def over_limit(number: int, origin: str) -> list[ParseResult]:
         return []
     subject = f"{origin}#[{MOST_SECRETS}]"
     message = f"{origin} contains {number} secrets; the agent uses only the first {MOST_SECRETS}"
-    return [ParseResult(problems=(SecretInvalid(subject, message),))]
+    return [ParseResult(problems=(SecretInvalid(subject, message),), unnamed=number - MOST_SECRETS)]
 
 
 def _docker(host: str, registry: Registry | None, entry: object, origin: str, stem: str) -> RegistrySecret:
@@ -287,5 +291,6 @@ def _docker(host: str, registry: Registry | None, entry: object, origin: str, st
         login = docker_login_in(entry)
     except DocumentError as error:
         fault = f"secret {label} of {origin} {error}"
-        raise ProblemError(SecretInvalid(f"{origin}#{label}", fault, hint=error.hint)) from None
+        kind = ProblemError if registry else UnnamedSecretError
+        raise kind(SecretInvalid(f"{origin}#{label}", fault, hint=error.hint)) from None
     return parse_secret({"hostname": host, **login}, origin, label, stem)
