@@ -3,7 +3,6 @@
 import random
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from agent.blocking import BlockingCalls
@@ -23,7 +22,7 @@ from agent.edge.registry_client import RegistryClient
 from agent.edge.report_target import ReportTarget
 from agent.edge.sandbox import Sandbox
 from agent.edge.secret_url import SecretUrl
-from agent.edge.source_files import files_of, signature_of
+from agent.edge.source_files import files_in_variables, files_of, signature_of
 from agent.edge.state_file import StateFile
 from agent.edge.tool_probes import ToolProbes
 from agent.model.credential import Token, TokenSource
@@ -259,12 +258,11 @@ class Components:
 
     def _build_secrets(self) -> None:
         bootstrap, environ = self._bootstrap, self._bootstrap.environ
-        region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         self.source_files = SourceFiles(
             self.file_watcher, lambda each: files_of(each, environ), signature_of, self.logins.source_changed
         )
+        region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         self.planning = Planning(bootstrap.settings, region, self._follow)
-        directory = environ.get("CREDENTIALS_DIRECTORY")
         self.secrets = Secrets(
             settings=bootstrap.settings,
             clock=bootstrap.clock,
@@ -274,7 +272,8 @@ class Components:
             files=secret_files,
             fetch=SecretUrl(self._http).fetch,
             environment=read_environment(environ),
-            credentials_directory=Path(directory) if directory else None,
+            credentials_directory=paths.credentials_directory(environ),
+            identity_files=files_in_variables(environ),
             jitter=_jitter,
             watcher=self.file_watcher,
             on_change=self.planning.take,

@@ -12,7 +12,9 @@ from agent.doctor.agent_status import AgentStatus, parse_status
 from agent.doctor.check import AGENT, Check, Outcome, broken, from_problem, passed, skipped
 from agent.edge import secret_files
 from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
+from agent.edge.paths import credentials_directory
 from agent.edge.secret_url import SecretUrl, without_secrets
+from agent.edge.source_files import files_in_variables
 from agent.edge.tool_probes import ToolProbes
 from agent.model.engine import EngineAnswer, engine_problem
 from agent.model.problem import Problem, ProblemError
@@ -66,8 +68,8 @@ async def secrets(
 
     `token_files` are those of all settings. They may be in a directory with secrets.
     """
-    extra = [Path(environ["CREDENTIALS_DIRECTORY"])] if environ.get("CREDENTIALS_DIRECTORY") else []
-    directories = [*dict.fromkeys([*settings.directories, *extra])]
+    extra = credentials_directory(environ)
+    directories = [*dict.fromkeys([*settings.directories, *([extra] if extra else [])])]
     sources = {str(path): _files_in(path) for path in directories}
     if settings.url is not None:
         sources[without_secrets(settings.url)] = _fetched(client, settings.url, settings.token_file)
@@ -76,8 +78,12 @@ async def secrets(
     if settings.environment:
         results.append(read_environment(environ))
     found = ParseResult.joined(results)
-    named = {*token_files, *(secret.password_file for secret in found.secrets)}
-    found = replace(found, problems=without_files(found.problems, named))
+    passwords = (secret.password_file for secret in found.secrets if secret.password_file is not None)
+    used = {*map(str, (*token_files, *files_in_variables(environ))), *passwords}
+    subjects = [problem.subject for problem in found.problems]
+    with contextlib.suppress(TimeoutError):
+        used.update(await _CALLS.call("links", lambda: secret_files.same_files(subjects, used), timeout=_SOURCE_S))
+    found = replace(found, problems=without_files(found.problems, used))
     return found.secrets, [*_secret_checks(found, sources)]
 
 

@@ -86,6 +86,12 @@ def state_directory(environ: Mapping[str, str]) -> Path:
     return (_xdg(environ, "XDG_STATE_HOME") or home(environ) / ".local/state") / "registry-agent"
 
 
+def credentials_directory(environ: Mapping[str, str]) -> Path | None:
+    """Return where systemd puts the credentials of a unit."""
+    given = environ.get("CREDENTIALS_DIRECTORY")
+    return Path(given) if given else None
+
+
 def _xdg(environ: Mapping[str, str], name: str) -> Path | None:
     """Return a directory of the XDG Base Directory Specification, which says to ignore a relative path."""
     given = Path(environ.get(name) or "")

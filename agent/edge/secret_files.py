@@ -4,7 +4,8 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,8 @@ _REASONS: Final = {
     errno.EACCES: ("cannot be read: permission denied", "make it readable for the agent's user"),
     errno.EPERM: ("cannot be read: permission denied", "make it readable for the agent's user"),
 }
+_NO_DOCUMENT: Final = ParseResult(failed=True)
+"""The result for a file that is the field of a secret. If it was a document before, its secrets stay."""
 
 
 def signature(directory: Path) -> Hashable:
@@ -61,11 +64,16 @@ def directories(directory: Path) -> list[Path]:
         return []
 
 
+def same_files(subjects: Iterable[str], used: Iterable[str | Path]) -> list[str]:
+    """Return the subjects of problems that are one of the `used` files, through a link or spelled in another way."""
+    files = {os.path.realpath(path) for path in used}
+    return [subject for subject in subjects if subject.startswith("/") and os.path.realpath(subject) in files]
+
+
 def _readings(directory: Path, names: list[str], depth: int) -> Iterator[tuple[str, ParseResult]]:
     # At the top, a subdirectory may have any name.
     fields = [name for name in names if name in FIELDS and (depth > 0 or not (directory / name).is_dir())]
-    if fields:
-        yield str(directory / "hostname"), _read_fields(directory, fields)
+    yield from _read_field_files(directory, fields)
     meant = fields_meant(names)
     for name in names:
         path = directory / name
@@ -126,6 +134,31 @@ def _exists(path: Path) -> bool:
     except OSError:
         pass
     return True
+
+
+def _read_field_files(directory: Path, names: list[str]) -> Iterator[tuple[str, ParseResult]]:
+    """Read the files with the names of fields. Without a `hostname`, each may be a document, as any other file."""
+    if "hostname" in names:
+        yield str(directory / "hostname"), _read_fields(directory, names)
+        return
+    documents = {name: _read_if_document(directory / name) for name in names}
+    yield from ((str(directory / name), result) for name, result in documents.items())
+    fields = [name for name, result in documents.items() if result == _NO_DOCUMENT]
+    if fields:
+        # The warning is about the one file that another secret may name as its password_file.
+        subject = escaped(str(directory / ("password" if "password" in names else fields[0])))
+        result = _read_fields(directory, fields)
+        problems = tuple(problem.about(subject) for problem in result.problems)
+        yield str(directory / "hostname"), replace(result, problems=problems)
+
+
+def _read_if_document(path: Path) -> ParseResult:
+    try:
+        text, trust = _content(path)
+    except (OSError, DocumentError):
+        return _NO_DOCUMENT
+    result = read_document(text, escaped(str(path)), path.stem).trusting(trust)
+    return result if result.secrets or text.lstrip().startswith("{") else _NO_DOCUMENT
 
 
 def _read_fields(directory: Path, names: list[str]) -> ParseResult:

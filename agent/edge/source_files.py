@@ -11,6 +11,11 @@ from agent.edge.paths import home
 from agent.model.credential import AwsIdentity, GoogleIdentity, TokenSource
 from agent.model.password_source import PasswordField, PasswordSource
 
+_VARIABLES: Final = (
+    *("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+    *("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"),
+    *("GOOGLE_APPLICATION_CREDENTIALS", "AZURE_FEDERATED_TOKEN_FILE"),
+)
 _MOST: Final = 500
 """Files of one cache that are looked at."""
 
@@ -29,6 +34,11 @@ def files_of(source: TokenSource, environ: Mapping[str, str]) -> tuple[Path, ...
         case GoogleIdentity():
             return (google_file(environ),)
     return ()
+
+
+def files_in_variables(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files of the environment's own identity that variables name."""
+    return tuple(Path(environ[variable]) for variable in _VARIABLES if environ.get(variable))
 
 
 def google_file(environ: Mapping[str, str]) -> Path:

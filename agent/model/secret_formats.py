@@ -159,7 +159,10 @@ def _contents(contents: Mapping[str, Any], origin: str, stem: str) -> ParseResul
         return _read_value(decode(content) if isinstance(content, str) else content, origin, stem)
 
     fields = {name: content for name, content in contents.items() if name in FIELDS}
-    parts = {name: partial(document, content) for name, content in contents.items() if name not in FIELDS}
+    if "hostname" not in fields:
+        # As in a directory, a document may have the name of a field.
+        fields = {name: content for name, content in fields.items() if not str(content).lstrip().startswith("{")}
+    parts = {name: partial(document, content) for name, content in contents.items() if name not in fields}
     return _parts(parts | ({"hostname": partial(read_fields, fields, origin, stem)} if fields else {}), origin)
 
 

@@ -1,6 +1,7 @@
 """Watches all sources of secrets, and publishes the merged result."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -9,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from agent.blocking import BlockingCalls
+from agent.blocking import BlockingCalls, NoThreadError
 from agent.model.plan import SecretSet
 from agent.model.problem import Problem
 from agent.model.secret import RegistrySecret
@@ -27,6 +28,8 @@ _QUICK: Final = 64 << 10
 """More characters of secrets are prepared for masking in a thread, because that takes longer."""
 _EACH: Final = 300
 """So many characters more cost as much as one more secret."""
+_LINKS: Final = BlockingCalls("links")
+_LINKS_S: Final = 2.0
 _MASKING: Final = BlockingCalls("masking")
 _URL: Final = "secrets.url"
 _ENVIRONMENT: Final = "secrets.environment"
@@ -37,7 +40,8 @@ class Secrets:
 
     After a change of the settings, `wake` applies it at once. `protect` receives every secret value before any other
     component does, so the log masks it. `credentials_directory` is systemd's $CREDENTIALS_DIRECTORY, which is read like
-    the directories in the settings. `jitter` is from -1 to 1, and varies `secrets.poll_interval_s`.
+    the directories in the settings. `identity_files`, which variables name, are no secrets. `jitter` is from -1 to 1,
+    and varies `secrets.poll_interval_s`.
     """
 
     name: Final = "secrets"
@@ -54,6 +58,7 @@ class Secrets:
         fetch: Fetch,
         environment: ParseResult,
         credentials_directory: Path | None,
+        identity_files: tuple[Path, ...],
         jitter: Callable[[], float],
         watcher: FileWatcher,
         on_change: Callable[[SecretSet], None],
@@ -66,6 +71,7 @@ class Secrets:
         self._files: Final = files
         self._environment: Final = environment
         self._credentials_directory: Final = credentials_directory
+        self._identity_files: Final = identity_files
         self._jitter: Final = jitter
         self._watcher: Final = watcher
         self._on_change: Final = on_change
@@ -169,9 +175,10 @@ class Secrets:
     async def _update(self) -> bool:
         """Mask the current secrets in the log, then report problems. True if the secrets changed."""
         async with self._updating:
+            used = await self._used_files()
             merged = await self._masked()
             before, self._secrets = self._secrets, merged
-            self._report()
+            self._report(used)
         if before != merged:
             self._log.info("secrets.changed", **_difference(before, merged))
         return before != merged
@@ -212,11 +219,22 @@ class Secrets:
         environment = self._environment.secrets if self._settings().secrets.environment else ()
         return tuple(dict.fromkeys(chain(*directories, environment, self._address.secrets)))
 
-    def _report(self) -> None:
+    async def _used_files(self) -> set[str]:
+        """Return the files that are no secrets themselves, by all names under which problems report them."""
+        passwords = (secret.password_file for secret in self._merged() if secret.password_file is not None)
+        used = {*map(str, (*self._settings().token_files, *self._identity_files)), *passwords}
+        subjects = [problem.subject for source in self._directories.values() for problem in source.problems]
+        if used and subjects:
+            look = partial(self._files.same_files, subjects, frozenset(used))
+            # Without an answer, the paths are compared as texts.
+            with contextlib.suppress(TimeoutError, NoThreadError):
+                used.update(await _LINKS.call("links", look, timeout=_LINKS_S))
+        return used
+
+    def _report(self, used: Iterable[str]) -> None:
         """Report only what differs from the last report, or each check would increase the count of a warning."""
-        named = {*self._settings().token_files, *(secret.password_file for secret in self._secrets)}
         found: dict[str, tuple[Problem, ...]] = {
-            f"secrets:{path}": without_files(source.problems, named) for path, source in self._directories.items()
+            f"secrets:{path}": without_files(source.problems, used) for path, source in self._directories.items()
         }
         found[_ENVIRONMENT] = self._environment.problems if self._settings().secrets.environment else ()
         found[_URL] = self._address.problems

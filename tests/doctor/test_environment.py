@@ -1,5 +1,6 @@
 """The checks that all registries share."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,19 @@ async def test_a_source_that_is_down_is_reported_and_does_not_stop_the_others(tm
         (Outcome.OK, None),
         (Outcome.BROKEN, "secrets_unavailable"),
     ]
+
+
+async def test_a_file_that_is_used_otherwise_is_no_bad_secret(tmp_path: Path) -> None:
+    """As in the agent: the password file of a secret, also through a link, and what a variable names."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s/password").write_text("p")
+    (tmp_path / "s/google.json").write_text('{"type": "authorized_user"}')
+    secret = {"name": "one", "hostname": "ghcr.io", "username": "a", "password_file": f"{tmp_path}/link/s/password"}
+    (tmp_path / "s/a.json").write_text(json.dumps(secret))
+    environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "s/google.json")}
+    _, checks = await secrets(SecretsSettings(directories=(tmp_path / "s",)), environ, SecretUrl(HttpClient()))
+    assert [check.outcome for check in checks] == [Outcome.OK]
 
 
 @pytest.mark.parametrize(("flavor", "outcome"), [(Flavor.DOCKER, Outcome.BROKEN), (Flavor.PODMAN, Outcome.SKIPPED)])

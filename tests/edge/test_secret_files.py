@@ -15,6 +15,7 @@ import pytest
 
 from agent.edge.secret_files import LARGEST, read, signature
 from agent.model.problems.environment import SecretsUnavailable
+from agent.model.secret_formats import after_reading
 from agent.model.sensitive import Sensitive
 from tests.problems import raises_problem
 
@@ -438,3 +439,32 @@ def test_files_whose_names_look_alike_have_warnings_of_their_own(tmp_path: Path)
     ]
     assert subjects == {f"{tmp_path}/{name}" for name in shown}
     assert all(problem.message.startswith(problem.subject) for result in results for problem in result.problems)
+
+
+@pytest.mark.parametrize("inner", ["", "team"])
+@pytest.mark.parametrize("content", [document("one"), f"[{document('one')}]", json.dumps(document("one"))])
+def test_a_document_may_be_called_password(tmp_path: Path, inner: str, content: str) -> None:
+    """Compose and swarm mount a whole secret as a file of any name. What breaks it later is reported as such."""
+    write(tmp_path / inner, {"password": content})
+    assert (names(tmp_path), faults(tmp_path)) == (["one"], {})
+    last = read(tmp_path)
+    for broken in ("", "{", "not JSON"):
+        write(tmp_path / inner, {"password": broken})
+        kept = after_reading(last, read(tmp_path))
+        assert [secret.name for result in kept.values() for secret in result.secrets] == ["one"]
+        assert len(faults(tmp_path)) == 1
+
+
+def test_next_to_a_host_name_a_document_is_the_value_of_a_field(tmp_path: Path) -> None:
+    """Such as the key of a Google service account, or a password that looks like a list."""
+    for password in (document("one"), '{"type": "service_account"}', "[]"):
+        write(tmp_path, {**FIELDS, "password": password})
+        (secret,) = (secret for result in read(tmp_path).values() for secret in result.secrets)
+        assert secret.password == Sensitive(password)
+
+
+def test_fields_without_a_host_name_are_one_problem(tmp_path: Path) -> None:
+    """It is about the password, which another secret may name as its password_file."""
+    write(tmp_path / "team", {"username": "bot", "password": "[]", "password_command": '["pass", "show"]'})
+    (subject,) = faults(tmp_path)
+    assert subject == "team/password"

@@ -54,6 +54,7 @@ MANIFESTS = {
         stringData={"hostname": "ghcr.io"},
     ),
     "a document": manifest("Opaque", data={"pull.json": encoded(DOCKER)}),
+    "a document with the name of a field": manifest("Opaque", stringData={"password": DOCKER}),
     "a list": {"apiVersion": "v1", "kind": "List", "items": [manifest(data={".dockerconfigjson": encoded(DOCKER)})]},
 }
 

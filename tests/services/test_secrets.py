@@ -103,6 +103,7 @@ class Bench:
         self.watcher = ClockedFileWatcher(self.clock)
         self.environment = ParseResult()
         self.credentials: Path | None = None
+        self.identity_files: tuple[Path, ...] = ()
         self.jitter = 0.0
         self.secrets: Secrets
 
@@ -120,6 +121,7 @@ class Bench:
             fetch=self.address.fetch,
             environment=self.environment,
             credentials_directory=self.credentials,
+            identity_files=self.identity_files,
             jitter=lambda: self.jitter,
             watcher=self.watcher,
             on_change=self.record.on_change,
@@ -229,6 +231,40 @@ async def test_a_change_is_published_within_two_seconds_and_once(bench: Bench) -
     ]
 
 
+@pytest.mark.parametrize("password_file", ["team/password", "/team//password", "password", "link/team/password"])
+async def test_the_password_file_of_a_secret_is_no_bad_secret(
+    bench: Bench, tmp_path_factory: pytest.TempPathFactory, password_file: str
+) -> None:
+    """Also with the name of a field, in a mounted Secret of user and password, and under another name or link."""
+    (bench.directory / "team").mkdir()
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "link").symlink_to(bench.directory)
+    for name in ("team/username", "team/password", "password"):
+        bench.write(name, "p")
+    used = {
+        **item("one"),
+        "password_file": f"{elsewhere if 'link' in password_file else bench.directory}/{password_file}",
+    }
+    del used["password"]
+    bench.write("a.json", used)
+    other = "password" if "team" in password_file else "team/password"
+    async with bench.running():
+        reported = [message for _, message in bench.record.open[f"secrets:{bench.directory}"]]
+        assert len(reported) == 1
+        (bench.directory / other).unlink()
+        (bench.directory / other).with_name("username").unlink(missing_ok=True)
+        await bench.pass_seconds(1)
+        assert (bench.record.codes, bench.record.ok[-1]) == ([], True)
+
+
+async def test_a_file_that_a_variable_names_is_no_bad_secret(bench: Bench) -> None:
+    """The hint about a Google credential file asks for this variable, so the warning must clear then."""
+    bench.write("google.json", {"type": "authorized_user"})
+    bench.identity_files = (bench.directory / "google.json",)
+    async with bench.running():
+        assert bench.record.codes == []
+
+
 class CountingFiles:
     """The real directory, and how often its files were read. `blind` hides all changes."""
 
@@ -245,6 +281,9 @@ class CountingFiles:
     def read(self, directory: Path) -> Mapping[str, ParseResult]:
         self.reads += 1
         return secret_files.read(directory)
+
+    def same_files(self, subjects: Iterable[str], used: Iterable[str | Path]) -> Iterable[str]:
+        return secret_files.same_files(subjects, used)
 
 
 async def test_an_unchanged_directory_is_not_read_again(bench: Bench) -> None:
