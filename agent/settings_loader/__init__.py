@@ -87,7 +87,8 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
 
 
 def default_settings(environ: Mapping[str, str]) -> Settings:
-    platform_name = environ.get("GITPOD_WORKSPACE_ID") or environ.get("CODESPACE_NAME") or os.uname().nodename
+    names = (environ.get(variable, "").strip() for variable in ("GITPOD_WORKSPACE_ID", "CODESPACE_NAME"))
+    platform_name = next(filter(None, names), os.uname().nodename)
     config = Path(environ.get("DOCKER_CONFIG") or "")
     return Settings(
         environment=EnvironmentSettings(id=printable(platform_name)),

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 from agent.model.secret_fields import FLAGS
-from agent.model.setting_rules import LINE, Limit, SettingFault
+from agent.model.setting_rules import ARGUMENT, LINE, Limit, SettingFault
 from agent.settings_loader.sources import Given
 
 
 def convert(field: Field[Any], given: Given, default: Any, home: Path) -> Any:
-    """Return the value for the setting, or raise a SettingFault. `default` is an example for its hint."""
+    """Return the value for the setting, or raise a SettingFault. `default` is what applies without it."""
     kind, rule = _parts(field.type)
     value = given.value if given.typed else _parsed(kind, str(given.value))
     if kind is bool:
@@ -27,8 +27,10 @@ def convert(field: Field[Any], given: Given, default: Any, home: Path) -> Any:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         example = rule.example if rule else "/run/secrets/registries"
         raise SettingFault("must be a list of strings", f'write a list, such as ["{example}"], also in a variable')
+    # Templates write an empty item for a variable that nobody has set. In a command, every item counts.
+    items = value if rule is ARGUMENT else [item for item in value if item.strip()]
     try:
-        return tuple(map(check, value))
+        return tuple(map(check, items)) if items or not value else default
     except SettingFault as fault:
         raise SettingFault(f"has an item that {fault}", fault.hint) from None
 
@@ -53,6 +55,6 @@ def _parsed(kind: Any, text: str) -> object:
 
 
 def _path(value: object, home: Path) -> Path:
-    if not isinstance(value, str) or "\0" in value or not f"{value}/".startswith(("/", "~/")):
+    if not isinstance(value, str) or "\0" in value or not (value == "~" or value.startswith(("/", "~/"))):
         raise SettingFault("must be an absolute path", "write an absolute path, or one that begins with ~/")
     return home / value[2:] if value.startswith("~") else Path(value)

@@ -48,12 +48,16 @@ class Document:
 
 
 def path_of(file: Path | None, environ: Mapping[str, str]) -> Path:
-    return file or Path(environ.get("REGISTRY_AGENT_CONFIG") or DEFAULT_FILE)
+    return file or Path(_named(environ) or DEFAULT_FILE)
+
+
+def _named(environ: Mapping[str, str]) -> str:
+    return environ.get("REGISTRY_AGENT_CONFIG", "").strip()
 
 
 def read_document(file: Path | None, environ: Mapping[str, str]) -> Document:
     """Read `file`, else the file in $REGISTRY_AGENT_CONFIG, else the default one. Only the default may be missing."""
-    named = file is not None or bool(environ.get("REGISTRY_AGENT_CONFIG"))
+    named = file is not None or bool(_named(environ))
     path = path_of(file, environ)
     try:
         # Editors on Windows add a byte order mark, which `utf-8-sig` removes.

@@ -1,8 +1,10 @@
 """The settings: defaults, precedence, and common mistakes."""
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,8 @@ def test_the_default_file_may_be_missing() -> None:
     [
         ({"GITPOD_WORKSPACE_ID": "gp", "CODESPACE_NAME": "cs"}, "gp"),
         ({"GITPOD_WORKSPACE_ID": "", "CODESPACE_NAME": "cs"}, "cs"),
+        ({"GITPOD_WORKSPACE_ID": " ", "CODESPACE_NAME": "cs"}, "cs"),
+        ({"GITPOD_WORKSPACE_ID": " ", "CODESPACE_NAME": " "}, os.uname().nodename),
         ({}, os.uname().nodename),
         ({"CODESPACE_NAME": "cs", "REGISTRY_AGENT_ENVIRONMENT_ID": "mine"}, "mine"),
     ],
@@ -310,6 +314,26 @@ def test_an_empty_variable_or_flag_leaves_the_value_of_the_file(tmp_path: Path, 
     assert (loaded.settings.aws.profile, loaded.settings.status.listen) == ("dev", "")
     assert (loaded.settings.retry.first_wait_s, loaded.settings.retry.max_wait_s) == (400, 400)
     assert only_problem(loaded).subject == "log.nothing"
+
+
+@pytest.mark.parametrize(
+    "key", ["secrets.directories", "secrets.exclude", "status.allow_hosts", "status.allow_origins"]
+)
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_item_of_a_list_is_not_set(tmp_path: Path, key: str, empty: str) -> None:
+    """Templates write one for a variable that nobody has set. It never means the working directory."""
+    value = {"secrets.directories": "/a", "status.allow_origins": "https://a.io"}.get(key, "a.io")
+    variable = f"REGISTRY_AGENT_{key.upper().replace('.', '_')}"
+    given, blank = (load(tmp_path, "", {variable: json.dumps(items)}) for items in ([value, empty], [empty]))
+    assert (given.problems, blank.problems) == ((), ())
+    assert [str(item) for item in attrgetter(key)(given.settings)] == [value]
+    assert attrgetter(key)(blank.settings) == DEFAULTS[key]
+
+
+def test_a_blank_variable_names_no_settings_file() -> None:
+    """The default file counts, and it may be missing."""
+    loaded = load_settings(None, {**ENVIRON, "REGISTRY_AGENT_CONFIG": " "}, {})
+    assert (loaded.problems, loaded.file) == ((), None)
 
 
 def test_a_comma_list_in_a_variable_is_refused_with_a_hint(tmp_path: Path) -> None:
