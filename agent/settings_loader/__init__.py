@@ -172,9 +172,11 @@ class _Loading:
 
     def _reconcile_waits(self, first: str, longest: str) -> None:
         """If only one of the two is set, adjust the other's default to it. If both are set, report both."""
-        if first not in self.given:
+        # A value that was wrong has its default now, as if it was not set.
+        usable = self.given.keys() - {problem.subject for problem in self.problems}
+        if first not in usable:
             self._values[first] = self._values[longest]
-        elif longest not in self.given:
+        elif longest not in usable:
             self._values[longest] = self._values[first]
         else:
             for key, fault in ((first, f"is greater than {longest}"), (longest, f"is less than {first}")):

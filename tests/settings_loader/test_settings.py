@@ -295,6 +295,23 @@ def test_one_of_the_two_waits_adjusts_the_default_of_the_other(tmp_path: Path) -
     assert (both.settings.retry.first_wait_s, both.settings.retry.max_wait_s) == (1, 300)
 
 
+@pytest.mark.parametrize(
+    ("first", "longest", "waits", "wrong"),
+    [
+        ("-1", "0.5", (0.5, 0.5), "retry.first_wait_s"),
+        ("soon", "0.5", (0.5, 0.5), "retry.first_wait_s"),
+        ("1000", "-5", (1000, 1000), "retry.max_wait_s"),
+    ],
+)
+def test_a_wrong_wait_leaves_the_other_as_it_is(
+    tmp_path: Path, first: str, longest: str, waits: tuple[float, float], wrong: str
+) -> None:
+    """The wrong one counts as not set, so its default gives way, and only its own fault is reported."""
+    loaded = load(tmp_path, "", {}, **{"retry.first_wait_s": first, "retry.max_wait_s": longest})
+    assert (loaded.settings.retry.first_wait_s, loaded.settings.retry.max_wait_s) == waits
+    assert only_problem(loaded).subject == wrong
+
+
 def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
     """Compose files pass on unset variables with an empty value. Only for status.listen, empty has a meaning: off."""
     names = ("SECRETS_EXCLUDE", "SECRETS_ENVIRONMENT", "LOG_LEVEL", "AWS_REGION", "RETRY_MAX_WAIT_S", "STATUS_LISTEN")
