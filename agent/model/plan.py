@@ -17,7 +17,7 @@ from agent.model.problems.environment import (
     TokenNotRenewable,
 )
 from agent.model.registry import ECR_PUBLIC_REGION, Registry, registry_named
-from agent.model.secret import Kind, RegistrySecret, Scope, without_untrusted_commands
+from agent.model.secret import Kind, RegistrySecret, Scope, check_trust
 
 _RANK: Final = {scope: rank for rank, scope in enumerate(Scope)}
 
@@ -105,7 +105,7 @@ def excluded_hosts(exclude: Iterable[str]) -> frozenset[str]:
 
 
 def make_plan(
-    secrets: Iterable[RegistrySecret], exclude: Collection[str], defaults: AwsDefaults, *, allow_commands: bool = False
+    secrets: Sequence[RegistrySecret], exclude: Collection[str], defaults: AwsDefaults, *, allow_commands: bool = False
 ) -> Plan:
     """Choose at most one login per registry, by scope and then by name.
 
@@ -113,7 +113,6 @@ def make_plan(
     next one is tried. `exclude` holds host names as people type them. `allow_commands` is the setting.
     """
     excluded = excluded_hosts(exclude)
-    secrets, untrusted = without_untrusted_commands(secrets, allow_commands=allow_commands)
     twice = _under_other_names(secrets, excluded)
     again = [replace(secret, registry=other) for secret, other in twice]
     by_registry: dict[Registry, list[RegistrySecret]] = {}
@@ -122,12 +121,12 @@ def make_plan(
         by_registry.setdefault(secret.registry, []).append(secret)
     logins: list[Login] = []
     skipped: list[Skipped] = []
-    problems: list[Problem] = [*untrusted]
+    problems: list[Problem] = []
     for registry, candidates in by_registry.items():
         if registry.hostname in excluded:
             skipped.append(_skip(candidates[0], "listed in secrets.exclude", wanted=False))
             continue
-        chosen = _first_usable(candidates, defaults, problems)
+        chosen = _first_usable(candidates, defaults, problems, allow_commands=allow_commands)
         if isinstance(chosen, Skipped):
             skipped.append(chosen)
             continue
@@ -135,7 +134,10 @@ def make_plan(
         chosen = replace(chosen, namesake=any(other.name == chosen.secret.name for other in unused))
         logins.append(chosen)
         problems += [_shadowed(other, chosen) for other in unused]
-    return Plan(tuple(logins), tuple(skipped), (*problems, *(_logged_in_twice(*each) for each in twice)))
+    used = {login.secret for login in logins}
+    problems += [_logged_in_twice(secret, other) for secret, other in twice if secret in used]
+    # A secret for two names of its registry has the same fault for both.
+    return Plan(tuple(logins), tuple(skipped), tuple(dict.fromkeys(problems)))
 
 
 def _under_other_names(
@@ -166,7 +168,7 @@ def _logged_in_twice(secret: RegistrySecret, other: Registry) -> SecretHostname:
 
 
 def _first_usable(
-    candidates: Sequence[RegistrySecret], defaults: AwsDefaults, problems: list[Problem]
+    candidates: Sequence[RegistrySecret], defaults: AwsDefaults, problems: list[Problem], *, allow_commands: bool
 ) -> Login | Skipped:
     """Return the first login that can be tried, else why the best secret cannot be used. Collects the problems."""
     failures: list[Skipped] = []
@@ -174,6 +176,7 @@ def _first_usable(
         if not secret.enabled:
             break  # disabled secrets sort last
         try:
+            check_trust(secret, allow_commands=allow_commands)
             login = _login(secret, defaults)
         except ProblemError as error:
             problems.append(error.problem)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -13,7 +12,7 @@ from agent.model.encoded_login import ECR_USER, ecr_token, is_ecr_token
 from agent.model.google_names import SERVICE_ACCOUNT
 from agent.model.password_source import PasswordField, PasswordOrigin, Trust
 from agent.model.pasted_text import decode
-from agent.model.problem import Problem
+from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import Registry
 from agent.model.secret_fields import Fields, is_google_key, password_origin
@@ -204,21 +203,14 @@ def _google_key(password: Sensitive) -> Sensitive:
     return Sensitive(json.dumps(key)) if is_google_key(key) else password
 
 
-def without_untrusted_commands(
-    secrets: Iterable[RegistrySecret], *, allow_commands: bool
-) -> tuple[tuple[RegistrySecret, ...], tuple[Problem, ...]]:
-    """Return the secrets that may be used, and a problem for each whose command somebody else may have chosen.
+def check_trust(secret: RegistrySecret, *, allow_commands: bool) -> None:
+    """Raise a ProblemError for a secret whose command somebody else may have chosen.
 
     A person who writes such a secret runs programs as the agent's user, or has any file of the user sent to a registry.
     """
     trusted = {Trust.OWN, Trust.URL} if allow_commands else {Trust.OWN}
-    used, problems = [], []
-    for secret in secrets:
-        if secret.password_origin is None or secret.trust in trusted or not secret.enabled:
-            used.append(secret)
-        else:
-            problems.append(_refusal(secret, secret.password_origin.field))
-    return tuple(used), tuple(problems)
+    if secret.password_origin is not None and secret.trust not in trusted:
+        raise ProblemError(_refusal(secret, secret.password_origin.field))
 
 
 def _refusal(secret: RegistrySecret, field: str) -> SecretInvalid:

@@ -161,3 +161,28 @@ def test_a_file_that_others_can_write_needs_another_owner() -> None:
     (problem,) = plan.problems
     assert problem.subject == "/shared/x.json#command"
     assert "/shared/x.json" in problem.hint
+
+
+@pytest.mark.parametrize("trust", [Trust.OTHERS, Trust.URL])
+def test_a_secret_whose_command_is_not_accepted_is_still_there(trust: Trust) -> None:
+    """So its registry stays in the status, and no setting removes its login. The next secret serves the registry."""
+    refused = replace(secret(**COMMAND), trust=trust)
+    plan = make_plan([refused], (), AwsDefaults())
+    (skipped,) = plan.skipped
+    assert (skipped.secret, skipped.reason, skipped.wanted) == (refused, plan.problems[0].message, True)
+    other = secret(name="zulu", password="x")
+    (login,) = make_plan([refused, other], (), AwsDefaults()).logins
+    assert login.secret == other
+
+
+def test_a_registry_that_is_left_alone_has_no_warning_about_a_command() -> None:
+    """Nothing would run it."""
+    plan = make_plan([replace(secret(**COMMAND), trust=Trust.OTHERS)], [HOST], AwsDefaults())
+    assert (plan.problems, [skipped.wanted for skipped in plan.skipped]) == ((), [False])
+
+
+def test_a_secret_for_two_names_of_its_registry_has_a_fault_once() -> None:
+    """The doctor shows each problem of the plan."""
+    plan = make_plan([replace(secret(**COMMAND, hostname="ghcr.io:443"), trust=Trust.OTHERS)], (), AwsDefaults())
+    assert [problem.code for problem in plan.problems] == ["secret_invalid"]
+    assert len(plan.skipped) == 2
