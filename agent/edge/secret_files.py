@@ -4,14 +4,14 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from agent.edge.regular_file import EMPTY_MOUNT, NotRegularError, is_ours, open_regular
 from agent.model.commands import shown
-from agent.model.document_text import DocumentError, text_of
+from agent.model.document_text import DocumentError, field_text, text_of
 from agent.model.password_source import Trust
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
@@ -166,7 +166,7 @@ def _read_fields(directory: Path, names: list[str]) -> ParseResult:
     origin, fields, trust = escaped(str(directory)), {}, Trust.OWN
     for name in names:
         try:
-            fields[name], of_file = _content(directory / name)
+            fields[name], of_file = _content(directory / name, field_text)
             trust = of_file if of_file is Trust.OTHERS else trust
         except OSError as error:
             fault, hint = _reason(error)
@@ -176,7 +176,7 @@ def _read_fields(directory: Path, names: list[str]) -> ParseResult:
     return read_fields(fields, origin, directory.name).trusting(trust)
 
 
-def _content(path: Path) -> tuple[str, Trust]:
+def _content(path: Path, decode: Callable[[bytes], str] = text_of) -> tuple[str, Trust]:
     """Return the text of a regular file, and who can write it.
 
     Follows links, never waits for a FIFO, and never opens a device. Raises OSError, or DocumentError if it is too
@@ -186,7 +186,7 @@ def _content(path: Path) -> tuple[str, Trust]:
         content, found = file.read(LARGEST + 1), os.fstat(file.fileno())
     if len(content) > LARGEST:
         raise DocumentError("is larger than 1 MiB", "check that this is the right file: a secret is much smaller")
-    return text_of(content), Trust.OWN if is_ours(found) else Trust.OTHERS
+    return decode(content), Trust.OWN if is_ours(found) else Trust.OTHERS
 
 
 def _names(directory: Path) -> list[str]:

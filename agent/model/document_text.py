@@ -39,6 +39,15 @@ def plain_text(data: bytes) -> str:
         raise DocumentError("is not UTF-8 text") from None
 
 
+def field_text(data: bytes) -> str:
+    """Decode a text that may be a password of a secret, also ASCII in UTF-16 without a byte order mark.
+
+    Of any other text with NUL bytes, nobody knows whether it is UTF-16: the guess could be another password.
+    """
+    text = text_of(data)
+    return text if text.isascii() else plain_text(data)
+
+
 def parse_json(text: str) -> Any:
     """Decode a JSON text. One that two parsers could understand differently is a DocumentError too."""
     if not text.strip():

@@ -145,7 +145,7 @@ def _auths(auths: Mapping[str, Any], origin: str, stem: str) -> ParseResult:
 def _manifest(value: Mapping[str, Any], origin: str, stem: str) -> ParseResult:
     """Parse a Kubernetes Secret, or a list of objects as `kubectl get` prints it."""
     if not isinstance(value.get("items"), list):
-        return _contents(contents_of(value), origin, name_of(value) or stem)
+        return _contents(contents_of(value, FIELDS), origin, name_of(value) or stem)
     objects = [item for item in value["items"][:MOST_SECRETS] if isinstance(item, dict)]
     # Next to a Secret, objects of other kinds are normal.
     secrets = [item for item in objects if item.get("kind") == "Secret"] or objects[:1]

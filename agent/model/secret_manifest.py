@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, Final, NoReturn
 
-from agent.model.document_text import DocumentError, text_of
+from agent.model.document_text import DocumentError, field_text, text_of
 from agent.model.encoded_login import decoded
 
 _MANIFEST: Final = re.compile(r"""^["']?apiVersion["']?:\s""", re.MULTILINE)
@@ -43,8 +43,11 @@ def name_of(manifest: Mapping[str, Any]) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def contents_of(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return the files that Kubernetes would mount for this Secret, by name."""
+def contents_of(manifest: Mapping[str, Any], fields: Container[str] = ()) -> dict[str, str]:
+    """Return the files that Kubernetes would mount for this Secret, by name.
+
+    Those in `fields` may be a password.
+    """
     kind = manifest.get("kind")
     if kind != "Secret":
         shown = kind if isinstance(kind, str) and _KIND.fullmatch(kind) else "object"
@@ -53,7 +56,8 @@ def contents_of(manifest: Mapping[str, Any]) -> dict[str, str]:
     if kind_of_secret not in _TYPES:
         shown = f"of the type {kind_of_secret}" if _OTHER_TYPES.fullmatch(kind_of_secret) else "of another type"
         raise DocumentError(f"is a Secret {shown}, which holds no registry login", _RIGHT)
-    contents = {name: _decoded(name, value) for name, value in _texts(manifest, "data").items()}
+    data = _texts(manifest, "data")
+    contents = {name: _decoded(name, text, field_text if name in fields else text_of) for name, text in data.items()}
     # Kubernetes lets stringData win.
     contents.update(_texts(manifest, "stringData"))
     if not contents:
@@ -70,9 +74,9 @@ def _texts(manifest: Mapping[str, Any], section: str) -> dict[str, str]:
     return texts
 
 
-def _decoded(name: str, value: str) -> str:
+def _decoded(name: str, value: str, decode: Callable[[bytes], str]) -> str:
     try:
-        return text_of(decoded(value))
+        return decode(decoded(value))
     except DocumentError as error:
         raise DocumentError(f"has a {name} under data that {error}", error.hint) from None
     except ValueError:

@@ -468,3 +468,12 @@ def test_fields_without_a_host_name_are_one_problem(tmp_path: Path) -> None:
     write(tmp_path / "team", {"username": "bot", "password": "[]", "password_command": '["pass", "show"]'})
     (subject,) = faults(tmp_path)
     assert subject == "team/password"
+
+
+@pytest.mark.parametrize("password", [b"p\0ss", b"\0ps\0", b"p\0s", b"pass\0word"])
+def test_a_password_with_nul_bytes_never_becomes_another_one(tmp_path: Path, password: bytes) -> None:
+    """It is no UTF-16, although a NUL byte among the first ones looks so."""
+    write(tmp_path, FIELDS)
+    (tmp_path / "password").write_bytes(password)
+    assert names(tmp_path) == []
+    assert len(faults(tmp_path)) == 1

@@ -211,3 +211,13 @@ def test_yaml_is_read_like_a_real_parser_or_not_at_all(texts: dict[str, str]) ->
         return
     read_here = {name: (value or "").rstrip() for name, value in (found["stringData"] or {}).items()}
     assert read_here == {name: value.rstrip() for name, value in texts.items()}
+
+
+def test_a_password_with_nul_bytes_never_becomes_another_one() -> None:
+    """As in a directory. ASCII in UTF-16, as from PowerShell, is read."""
+    for password, found in ((b"p\0ss", []), ("hunter2".encode("utf-16-le"), ["hunter2"])):
+        fields = {"hostname": b"ghcr.io", "username": b"bot", "password": password}
+        data = {name: base64.b64encode(content).decode() for name, content in fields.items()}
+        result = read(manifest("Opaque", data=data))
+        assert [login[2] for login in logins(result)] == found
+        assert len(result.problems) == (0 if found else 1)
