@@ -24,6 +24,8 @@ ROLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,
 CLIENT_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 TENANT_ID: Final = re.compile(rf"{CLIENT_ID.pattern}|[A-Za-z0-9](?:[A-Za-z0-9-]*\.)+[A-Za-z0-9-]+")
 _AWS_KEY_ID: Final = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,124}")
+# Nobody else begins like this at ECR. A user name of another registry may.
+_LIKE_AWS_KEY_ID: Final = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]*", re.IGNORECASE)
 _GOOGLE_USER: Final = "_json_key"
 
 
@@ -156,6 +158,9 @@ def _check_login(secret: RegistrySecret, fields: Fields) -> None:
     # HTTP basic authentication ends the user name at the first colon.
     if secret.username is not None and ":" in secret.username:
         raise fields.invalid("username contains a colon, which a registry login cannot have")
+    if _has_half_aws_key(secret):
+        fault = "username begins like an AWS access key id, but is none: that is 16 to 128 capital letters and digits"
+        raise fields.invalid(fault, "copy the whole access key id into username, in capital letters")
     if secret.password_origin is not None:
         _check_origin(secret, secret.password_origin, fields)
         return
@@ -177,6 +182,12 @@ def _check_origin(secret: RegistrySecret, origin: PasswordOrigin, fields: Fields
     if secret.native or secret.has_aws_keys:
         fault = f"{origin.field} gives the password of a registry, but the username is for an identity of a cloud"
         raise fields.invalid(fault, f"set username to the user name for {secret.registry}")
+
+
+def _has_half_aws_key(secret: RegistrySecret) -> bool:
+    """Whether the login is for ECR with AWS keys whose id is cut off or mistyped. ECR would get them as a password."""
+    user = secret.username or ""
+    return not secret.has_aws_keys and _is_ecr(secret.kind, secret.registry) and bool(_LIKE_AWS_KEY_ID.fullmatch(user))
 
 
 def _is_ecr(kind: Kind, registry: Registry) -> bool:

@@ -241,3 +241,12 @@ def test_any_object_is_a_secret_or_a_problem(value: object, default_name: str | 
         return
     parsed.name.encode()
     assert parsed.password is None or parsed.password.reveal().encode()
+
+
+@pytest.mark.parametrize("username", ["AKIAEXAMPLE", "akiaiosfodnn7example", "ASIA", "AKIA" + 200 * "A"])
+@pytest.mark.parametrize("fields", [{"hostname": ECR}, {"hostname": "ecr.example.com", "kind": "ecr"}])
+def test_a_mistyped_aws_key_id_is_never_sent_as_a_user_name(fields: dict[str, str], username: str) -> None:
+    """The warning names the field. Elsewhere, and with the kind basic, it is a user name like any other."""
+    assert "username begins like an AWS access key id" in fault(secret(username=username, **fields)).message
+    for other in ({"hostname": "ghcr.io"}, {"hostname": ECR, "kind": "basic"}):
+        assert parse_secret(secret(username=username, **other), "team.json", "[2]").username == username
