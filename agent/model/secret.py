@@ -126,6 +126,8 @@ def parse_secret(value: object, origin: str, label: str, default_name: str | Non
     name = fields.name(f"{default_name}-{registry.hostname}" if default_name is not None else None)
     kind = fields.choice("kind", Kind, Kind.AUTO)
     username, password = fields.login()
+    if username is not None and username.lower() == RUNNER_NATIVE:
+        username = RUNNER_NATIVE
     if password is not None and username == _GOOGLE_USER:
         password = _google_key(password)
     if password is not None and username != RUNNER_NATIVE and _is_ecr(kind, registry):

@@ -248,15 +248,10 @@ def password_origin(fields: Fields) -> PasswordOrigin | None:
     readers = {PasswordField.COMMAND: _command, PasswordField.FILE: _file, PasswordField.HELPER: _helper}
     given = {field: read(fields) for field, read in readers.items()}
     found = [field for field, words in given.items() if words]
-    life_s = fields.number(_LIFE, _LONGEST_LIFE_S)
     if len(found) > 1:
         raise fields.invalid(f"{' and '.join(found)} are both set", "keep only one of them in the secret")
-    if found:
-        return PasswordOrigin(found[0], given[found[0]], life_s)
-    if life_s is not None:
-        fault = f"{_LIFE} is set, but none of {', '.join(PasswordField)}"
-        raise fields.invalid(fault, f"remove {_LIFE}: the agent cannot replace a password that is in the secret")
-    return None
+    # Next to a password, its life is only a note: the agent cannot replace what is in the secret.
+    return PasswordOrigin(found[0], given[found[0]], fields.number(_LIFE, _LONGEST_LIFE_S)) if found else None
 
 
 def _command(fields: Fields) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from agent.model.registry import Registry
 from agent.model.secret import Kind, RegistrySecret, parse_secret
 from agent.model.secret_environment import read_environment
 from agent.model.secret_formats import read_answer, read_fields
+from agent.model.sensitive import Sensitive
 
 HOST = "registry.example.com"
 BASE = {"name": "team", "hostname": HOST, "username": "ada"}
@@ -86,7 +87,6 @@ def test_one_directory_is_one_secret_with_a_file() -> None:
         ({**COMMAND, "expires_in_s": "soon"}, "must be a number of seconds above 0"),
         ({**COMMAND, "expires_in_s": True}, "must be a number of seconds above 0"),
         ({**COMMAND, "expires_in_s": "nan"}, "must be a number of seconds above 0"),
-        ({"password": "x", "expires_in_s": 60}, "expires_in_s is set, but none of"),
         ({**COMMAND, "username": "runner-native"}, "identity of a cloud"),
         ({**COMMAND, "username": "AKIAIOSFODNN7EXAMPLE"}, "identity of a cloud"),
     ],
@@ -186,3 +186,10 @@ def test_a_secret_for_two_names_of_its_registry_has_a_fault_once() -> None:
     plan = make_plan([replace(secret(**COMMAND, hostname="ghcr.io:443"), trust=Trust.OTHERS)], (), AwsDefaults())
     assert [problem.code for problem in plan.problems] == ["secret_invalid"]
     assert len(plan.skipped) == 2
+
+
+@pytest.mark.parametrize("life", [60, "1h", None])
+def test_the_life_of_a_password_in_the_secret_refuses_no_login(life: object) -> None:
+    """The agent cannot replace that password, so it needs no life. The login works."""
+    found = secret(password="x", expires_in_s=life)
+    assert (found.password, found.password_origin) == (Sensitive("x"), None)

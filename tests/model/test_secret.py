@@ -250,3 +250,9 @@ def test_a_mistyped_aws_key_id_is_never_sent_as_a_user_name(fields: dict[str, st
     assert "username begins like an AWS access key id" in fault(secret(username=username, **fields)).message
     for other in ({"hostname": "ghcr.io"}, {"hostname": ECR, "kind": "basic"}):
         assert parse_secret(secret(username=username, **other), "team.json", "[2]").username == username
+
+
+@pytest.mark.parametrize("username", ["Runner-Native", "RUNNER-NATIVE", " runner-native "])
+def test_runner_native_may_be_written_in_any_case(username: str) -> None:
+    """As `kind` and `scope`. The hint about a missing password would be wrong."""
+    assert parse_secret(secret(hostname=ECR, username=username, password=None), "team.json", "[2]").native
