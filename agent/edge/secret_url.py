@@ -21,6 +21,8 @@ _NOT_MODIFIED: Final = 304
 _ETAG: Final = re.compile(r"[ -~]{1,1000}")
 """An ETag that a request can send back. Any other is ignored, and the next request gets the full answer."""
 
+_FULL_HOST: Final = re.compile(r"((?:[\w-]+\.)+[\w-]+|localhost|\[[\da-fA-F:.]+\])(?::\d+)?[/?#]")
+
 
 class SecretUrl:
     """Fetches all secrets, or finds that they have not changed since the answer with `etag`."""
@@ -59,9 +61,13 @@ class SecretUrl:
 def without_secrets(url: str) -> str:
     """Return the URL without user name, query and fragment, because they may be secret.
 
-    A password that is not percent-encoded may contain `/`, `?` or `#`. So nothing before the last `@` is shown.
+    A password that is not percent-encoded may contain `/`, `?` or `#`. So nothing before the last `@` is shown. Only a
+    full host name is: then the `@` is most likely in the path or query, and nothing after the host is shown.
     """
     scheme, separator, rest = url.partition("://")
+    host = _FULL_HOST.match(rest)
+    if host and "@" in rest:
+        return f"{scheme}{separator}{host[1]}/…"
     return scheme + separator + re.split("[?#]", rest.rpartition("@")[2])[0]
 
 

@@ -196,6 +196,15 @@ def test_shows_a_url_without_its_secrets(user: str) -> None:
     assert without_secrets(f"https://{user}h.example:8/a?sig=hunter2#hunter2") == "https://h.example:8/a"
 
 
+@pytest.mark.parametrize("host", ["secrets.example", "localhost", "127.0.0.1", "[::1]", "a-b.c_d.example"])
+@pytest.mark.parametrize("rest", ["/v1/@team/registries", ":8443/v1/@team", "?user=ada@corp", "/v1?by=ada@corp#@x"])
+def test_an_at_sign_in_the_path_does_not_hide_the_host(host: str, rest: str) -> None:
+    """The host is the source that a warning must name. What follows could still be a password, so it is hidden."""
+    assert without_secrets(f"https://{host}{rest}") == f"https://{host}/…"
+    assert without_secrets(f"https://ada.corp:hunter2@{host}/v1") == f"https://{host}/v1"
+    assert without_secrets("https://ada.corp:a/hunter2@h.example/v1") == "https://h.example/v1"
+
+
 def test_shows_the_path_of_a_socket_as_it_is() -> None:
     """It has no user name, even if it contains `@`."""
     assert without_secrets("unix:/run/s@1.sock") == "unix:/run/s@1.sock"
