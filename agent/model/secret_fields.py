@@ -78,7 +78,8 @@ class Fields:
         """Report a missing field. If another program's name for it is there, the hint is to rename that."""
         fault = f"{field} is {how}"
         for key, inner in self._value.items():
-            if isinstance(inner, Mapping) and field in inner:
+            # Only a whole secret: what is next to the key would be lost.
+            if isinstance(inner, Mapping) and {field, "hostname"} <= inner.keys():
                 shown = printable(key, 40)
                 return self.invalid(f"{fault}; it is under the key {shown}", f"keep only what is under the key {shown}")
         for key in self._value:

@@ -11,6 +11,15 @@ from agent.model.encoded_login import decoded
 
 _MANIFEST: Final = re.compile(r"""^["']?apiVersion["']?:\s""", re.MULTILINE)
 _KEY: Final = re.compile(r"""(?:"([^"]+)"|'([^']+)'|([^\s"'#:-][^:]*)):(?:\s+(.*))?""")
+_COMMENT: Final = re.compile(r"(?:\s+#.*|\s*)")
+_ESCAPE: Final = re.compile(r"\\(x[\da-fA-F]{2}|U[\da-fA-F]{8}|.)")
+# What a backslash means in YAML, but not in JSON.
+_ESCAPES: Final = dict(zip("0ave N_LP", "\0\a\v\x1b \x85\xa0\u2028\u2029", strict=True))
+# Possessive, so that no text takes quadratic time.
+_IN_WORD: Final = r"(?:[^\s:{}\[\],]|:(?!\s))"
+_PLAIN: Final = rf"""[^\s"'{{}}\[\],&*!|>%@`#?:-]{_IN_WORD}*+(?:[ \t]++(?!\#){_IN_WORD}++)*+"""
+_FLOW_SCALAR: Final = rf"""("(?:[^"\\]|\\.)*+"|'(?:[^']|'')*+'|{_PLAIN})"""
+_FLOW_ITEM: Final = re.compile(rf"\s*+{_FLOW_SCALAR}\s*+:\s++{_FLOW_SCALAR}\s*+([,}}])", re.ASCII)
 _BLOCK: Final = re.compile(r"[|>][+-]?(?:\s+#.*)?")
 _DATA: Final = frozenset({"data", "stringData"})
 _SECTIONS: Final = _DATA | {"metadata"}
@@ -93,6 +102,10 @@ def _mapping(lines: Sequence[str], section: str = "") -> dict[str, Any]:
         # What belongs to the key before: deeper lines, comments, and the items of a list.
         if blocks and (_is_blank(line) or _depth(line) > depth or line[depth:].split(" ")[0] == "-"):
             blocks[-1][1].append(line)
+        elif line.lstrip(" ").startswith("\t") and not _is_blank(line):
+            raise DocumentError(
+                "is YAML that is indented with a tab", "replace the tab with spaces: YAML allows no tabs"
+            )
         elif not _is_blank(line):
             blocks.append((line, []))
     result: dict[str, Any] = {}
@@ -112,8 +125,9 @@ def _value(key: str, text: str, inner: Sequence[str], section: str) -> Any:
     if _BLOCK.fullmatch(text):
         return _block(inner, text)
     if text and not text.startswith("#"):
+        read = _flow_map if text.startswith("{") and key in _SECTIONS and not section else _scalar
         try:
-            return _scalar(text) if all(map(_is_blank, inner)) else _refuse()
+            return read(text) if all(map(_is_blank, inner)) else _refuse()
         except DocumentError:
             # Labels and the like may be written in any way.
             if _DATA & {key, section}:
@@ -153,19 +167,47 @@ def _is_blank(line: str) -> bool:
     return line.lstrip()[:1] in ("", "#")
 
 
+def _flow_map(text: str) -> Any:
+    """Return a map of strings on one line: JSON, or `{hostname: ghcr.io, username: "bot"}`."""
+    try:
+        return _scalar(text)
+    except DocumentError:
+        result, position = {}, 1
+    while (match := _FLOW_ITEM.match(text, position)) and (key := _scalar(match[1])) not in result:
+        result[key], position = _scalar(match[2]), match.end()
+        if match[3] == "}":
+            return result if _COMMENT.fullmatch(text, position) else _refuse()
+    return _refuse()
+
+
 def _scalar(text: str) -> Any:
     if text[0] in '"{[':
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            _refuse()
+        return _json(text)
     if text[0] == "'":
         quoted = re.fullmatch(r"'((?:[^']|'')*)'(?:\s+#.*)?", text)
         return quoted[1].replace("''", "'") if quoted else _refuse()
     if text[0] in "&*!%@`|>":
         _refuse()
-    plain = re.split(r"\s#", text, maxsplit=1)[0].rstrip()
+    plain = re.split(r"[ \t]#", text, maxsplit=1)[0].rstrip(" \t")
     return None if plain in ("null", "~") else plain
+
+
+def _as_json(match: re.Match[str]) -> str:
+    """Return what JSON has instead of an escape of YAML."""
+    escape = match[1]
+    if len(escape) > 1:
+        return json.dumps(chr(int(escape[1:], 16)))[1:-1]
+    return json.dumps(_ESCAPES[escape])[1:-1] if escape in _ESCAPES else match[0]
+
+
+def _json(text: str) -> Any:
+    """Decode a text in double quotes, or a value in JSON. A comment may follow."""
+    try:
+        text = _ESCAPE.sub(_as_json, text)
+        value, end = json.JSONDecoder(strict=False).raw_decode(text)
+    except (ValueError, OverflowError, RecursionError):
+        _refuse()
+    return value if _COMMENT.fullmatch(text, end) else _refuse()
 
 
 def _refuse() -> NoReturn:

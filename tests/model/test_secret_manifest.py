@@ -221,3 +221,78 @@ def test_a_password_with_nul_bytes_never_becomes_another_one() -> None:
         result = read(manifest("Opaque", data=data))
         assert [login[2] for login in logins(result)] == found
         assert len(result.problems) == (0 if found else 1)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"p"  # for the team',
+        "'p'  # for the team",
+        r'"a\x41\xe9\N\_\e\0\U0001F600\"\\x41"',
+        '"p#q # r"',
+        '"a\tb"',
+        "p#q",
+    ],
+)
+def test_a_value_means_what_it_means_in_yaml(value: str) -> None:
+    """With a comment after it, and with the escapes that only YAML has."""
+    text = f"apiVersion: v1\nkind: Secret\nstringData:\n  password: {value}\n"
+    assert parse_yaml(text)["stringData"] == yaml.safe_load(text)["stringData"]
+
+
+ONE_LINE = "apiVersion: v1\nkind: Secret\nstringData: {}\n"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "{hostname: ghcr.io, username: bot, password: p}",
+        "{ hostname: localhost:5000, username: 'it''s', password: \"a, b\\x41\" }  # for the team",
+        '{"hostname":"ghcr.io", "username":"bot"}  # JSON',
+        "{}",
+    ],
+)
+def test_a_map_on_one_line_is_read(fields: str) -> None:
+    """As JSON, and as people write it."""
+    text = ONE_LINE.format(fields)
+    assert parse_yaml(text)["stringData"] == yaml.safe_load(text)["stringData"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *("{a: b}#x", "{a: b} c", "{a: b} c: d}", "{a: b}, c: d}", "{a: b, a: c}", "{a: {b: c}}", "{a: b: c, d: e}"),
+        *('{a:"b"}', "{a: b", "{- a: b}", "{a: b c #d, e: f}", "{a: &b c}", "{a: *b}", "{a, b: c}"),
+    ],
+)
+def test_another_map_on_one_line_is_reported_and_not_guessed(fields: str) -> None:
+    """Part of it is never used."""
+    with pytest.raises(DocumentError):
+        parse_yaml(ONE_LINE.format(fields))
+
+
+@given(st.dictionaries(st.sampled_from(["a", ".dockerconfigjson", "b-c"]), st.text(st.characters(codec="utf-8"))))
+def test_a_map_on_one_line_is_read_like_a_real_parser_or_not_at_all(texts: dict[str, str]) -> None:
+    """Whatever the values are."""
+    text = ONE_LINE.format(yaml.safe_dump(texts, default_flow_style=True, width=10_000).strip())
+    try:
+        found = parse_yaml(text)["stringData"]
+    except DocumentError:
+        return
+    assert found == texts
+
+
+def test_yaml_with_a_tab_says_so_and_no_hint_loses_the_login() -> None:
+    """Read as the top level, a key behind a tab looks like a secret without a name, which is under `metadata`."""
+    text = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: one\nstringData:\n\thostname: ghcr.io\n\tusername: bot\n"
+    (problem,) = read(text).problems
+    assert ("indented with a tab" in problem.message, "with spaces" in problem.hint) == (True, True)
+    (problem,) = read({"apiVersion": "v1", "hostname": "ghcr.io", "metadata": {"name": "one"}}).problems
+    assert ("name is missing" in problem.message, "metadata" in problem.hint) == (True, False)
+
+
+@pytest.mark.parametrize("text", ["{a" + 200_000 * " ", "{a: b" + 200_000 * " ", "{a: b" + 200_000 * " c"])
+def test_no_map_on_one_line_takes_quadratic_time(text: str) -> None:
+    """It would take minutes, in which the agent does nothing else."""
+    with pytest.raises(DocumentError):
+        parse_yaml(ONE_LINE.format(f"{text}#"))
