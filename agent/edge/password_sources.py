@@ -59,7 +59,7 @@ class PasswordSources:
         read = self._read if origin.field is PasswordField.FILE else self._run
         answer = await read(source, timeout_s)
         try:
-            output = parse_output(answer.content, source.registry, self.now())
+            output = parse_output(answer.content, source.registry, answer.since)
         except OutputError as error:
             raise _failure(source, str(error)) from None
         username = output.username or source.username

@@ -155,6 +155,29 @@ async def test_a_file_is_read_again_each_time(tmp_path: Path) -> None:
     assert found.expires_at == NOW + timedelta(minutes=50)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"password": "hunter2", "username": "ada", "expires_in": 3600},
+        {
+            "kind": "CredentialProviderResponse",
+            "auth": {HOST: {"username": "ada", "password": "hunter2"}},
+            "cacheDuration": "1h0m0s",
+        },
+    ],
+)
+async def test_the_life_in_a_file_counts_from_its_last_change(tmp_path: Path, content: dict[str, Any]) -> None:
+    """As `expires_in_s` does. Otherwise the password would never end, however often the agent reads the file."""
+    path = tmp_path / "token"
+    path.write_text(json.dumps(content))
+    changed = NOW - timedelta(minutes=10)
+    os.utime(path, (changed.timestamp(), changed.timestamp()))
+    assert (await fetch(PasswordField.FILE, path)).expires_at == changed + timedelta(hours=1)
+    ended = NOW - timedelta(hours=2)
+    os.utime(path, (ended.timestamp(), ended.timestamp()))
+    assert "has not changed since" in (await failure(PasswordField.FILE, path)).message
+
+
 async def test_a_file_that_was_not_replaced_in_time_says_so(tmp_path: Path) -> None:
     """With the time since when it has been the same."""
     path = tmp_path / "token"
