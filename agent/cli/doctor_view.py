@@ -1,7 +1,7 @@
 """The doctor's report on a terminal: failed checks stand out, and the last line shows what to do first."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any, Final
 
 from agent.cli.terminal import BOLD, DIM, GREEN, RED, Terminal, counted, text
@@ -54,18 +54,22 @@ def _fault(link: Document, hostname: str) -> object:
 
 def _without_repetition(links: Sequence[Document], shared: Sequence[Document] = ()) -> list[Document]:
     """Return the checks without the texts and fixes that `shared` ones, or the agent's reports among them, show."""
-    reports = [*shared, *(link for link in links if link["name"] == _AGENT)]
-    shown = {(link["code"], link["fix"]): link for link in reversed(reports) if _is_broken(link)}
-    return [_referring(link, shown.get((link["code"], link["fix"]))) for link in links]
+    reports = [link for link in (*shared, *(link for link in links if link["name"] == _AGENT)) if _is_broken(link)]
+    return [_referring(link, reports) if _is_broken(link) else link for link in links]
 
 
-def _referring(link: Document, report: Document | None) -> Document:
-    if report is None or link is report or not _is_broken(link):
+def _referring(link: Document, reports: Sequence[Document]) -> Document:
+    """Return the check with its fix only if it is the first with that fix, and a reference instead of a known text."""
+    alike = [report for report in reports if (report["code"], report["fix"]) == (link["code"], link["fix"])]
+    if not alike or link is alike[0]:
         return link
-    seen, known = str(link["seen"]), str(report["seen"])
-    who = "the agent reports" if report["name"] == _AGENT else f"the check {report['name']}"
-    same = known.endswith(seen) or seen.endswith(known)
-    return {**link, "seen": f"the same as {who}" if same else seen, "fix": None}
+    seen = str(link["seen"])
+    for report in takewhile(lambda report: report is not link, alike):
+        known = str(report["seen"])
+        if known.endswith(seen) or seen.endswith(known):
+            who = "the agent reports" if report["name"] == _AGENT else f"the check {report['name']}"
+            return {**link, "seen": f"the same as {who}", "fix": None}
+    return {**link, "fix": None}
 
 
 def _shown_once(link: Document, hostname: str, seen: dict[object, str]) -> Document:

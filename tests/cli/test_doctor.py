@@ -93,6 +93,18 @@ def test_a_check_that_found_what_the_agent_reports_does_not_repeat_it() -> None:
     assert "at all ; user robot" in shown
 
 
+def test_several_faults_of_one_kind_are_each_shown_once() -> None:
+    """At the agent's report. The checks refer to it, and only the first one has the fix."""
+    fault = {"code": "secret_invalid", "fix": "fix the secret", "needs": "user"}
+    found = [
+        link(name, "broken", f"secret {which} is wrong", **fault) for name in ("secrets", "agent") for which in "abb"
+    ]
+    shown = "\n".join(report_lines(Terminal(80), document(links=found, first={"hostname": None, **found[0]})))
+    assert [shown.count(f"secret {which} is wrong") for which in "ab"] == [1, 1]
+    assert shown.count("the same as the agent reports") == 4
+    assert shown.count("→ fix the secret") == 1
+
+
 def test_a_fault_of_this_machine_is_not_repeated_for_a_registry() -> None:
     """The agent reports it about the registry, and refers to the check that shows it."""
     fault = {"code": "config_unwritable", "fix": "free space", "needs": "user"}
