@@ -84,13 +84,9 @@ _IMPERSONATION_FAULTS: Final = (
         "a service perimeter forbids it",
         "ask your Google Cloud administrator to allow this request in the service perimeter (VPC Service Controls)",
     ),
-    (
-        403,
-        re.compile("ACCESS_TOKEN_SCOPE_INSUFFICIENT"),
-        "the access scope cloud-platform is missing",
-        _WIDER_SCOPE,
-    ),
 )
+_NARROW: Final = re.compile("ACCESS_TOKEN_SCOPE_INSUFFICIENT")
+_WIDER_LOGIN: Final = "create the credential file again, with gcloud and without its option --scopes"
 _WAIT: Final = (
     "wait: the agent tries again; if the problem persists, ask your platform team whether Google can reach the issuer "
     "of the token"
@@ -192,13 +188,20 @@ def refresh_problem(reply: CloudReply, place: str, login_again: str) -> Problem 
     )
 
 
-def impersonation_problem(reply: CloudReply, account: str, principal: str | None) -> Problem | None:
-    """Explain why there is no token for another service account."""
+def impersonation_problem(
+    reply: CloudReply, account: str, principal: str | None, *, is_machines: bool
+) -> Problem | None:
+    """Explain why `principal` gets no token for a service account. For `is_machines`, see `GoogleToken`."""
     who = principal or "this identity"
     denied = f"Google denied {who} a token for the service account {account}: "
     for status, words, fault, fix in _IMPERSONATION_FAULTS:
         if reply.status == status and words.search(reply.text):
             return GoogleAccessDenied(SUBJECT, f"{denied}{fault}{reply.reason}", hint=fix)
+    if _NARROW.search(reply.text):
+        narrow = f"{denied}the access scope cloud-platform is missing{reply.reason}"
+        if is_machines:
+            return GoogleAccessDenied(SUBJECT, narrow, hint=_WIDER_SCOPE)
+        return GoogleLoginExpired(SUBJECT, narrow, hint=_WIDER_LOGIN)
     match reply.status:
         case 400:
             return GoogleCredentialsUnusable(

@@ -161,8 +161,10 @@ class PretendGoogle:
         holder = self.holder(bearer)
         if holder is None:
             return _api_error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
-        wide = self.issued[bearer].scope == ALL_SCOPES
-        if not wide or (holder, account) not in self.may_impersonate:
+        if self.issued[bearer].scope != ALL_SCOPES:
+            narrow = {"reason": "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}
+            return _api_error(403, "PERMISSION_DENIED", "Request had insufficient authentication scopes.", narrow)
+        if (holder, account) not in self.may_impersonate:
             words = "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist)."
             return _api_error(403, "PERMISSION_DENIED", words)
         body = await request.json()
@@ -218,6 +220,6 @@ def _oauth_error(error: str, description: str) -> web.Response:
     return web.json_response({"error": error, "error_description": description}, status=400)
 
 
-def _api_error(status: int, name: str, message: str) -> web.Response:
-    body: dict[str, Any] = {"error": {"code": status, "status": name, "message": message}}
+def _api_error(status: int, name: str, message: str, *details: dict[str, str]) -> web.Response:
+    body: dict[str, Any] = {"error": {"code": status, "status": name, "message": message, "details": details}}
     return web.json_response(body, status=status)

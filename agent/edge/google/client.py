@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from agent.model.google_subject_token import CredentialFileError
 from agent.model.hints import ASK_PLATFORM
 from agent.model.problem import ProblemError
 from agent.model.problems.google import GoogleCredentialsMissing, GoogleCredentialsUnusable
+from agent.model.renewal import RESERVE_OF_METADATA
 from agent.model.sensitive import Sensitive
 from agent.model.text import named_path
 from agent.settings import GoogleSettings
@@ -78,14 +79,8 @@ class GoogleClient:
             ProblemError: of `agent.model.problems.google`. The subject is always "google".
         """
         found = await self._token(identity, settings)
-        return Token(
-            USER,
-            found.secret,
-            found.expires_at,
-            found.principal,
-            found.server_time,
-            reserve=found.reserve,
-        )
+        reserve = RESERVE_OF_METADATA if found.is_machines else None
+        return Token(USER, found.secret, found.expires_at, found.principal, found.server_time, reserve=reserve)
 
     async def identify(self, identity: GoogleIdentity, settings: GoogleSettings) -> tuple[str, str | None]:
         """Return where the identity comes from, and its name in IAM policies if that is known.
@@ -97,25 +92,23 @@ class GoogleClient:
         return found.place, found.principal
 
     async def _token(self, identity: GoogleIdentity, settings: GoogleSettings) -> GoogleToken:
-        service_account = identity.service_account or settings.service_account
-        # Only a token for everything can get the token of another account, which then has the narrow scope.
-        base = await self._base(settings, ALL_SCOPES if service_account else SCOPE)
-        self.learned(base.secret)
-        if service_account is None:
-            return base
-        found = await self._exchange.impersonated(base, service_account)
+        wanted = identity.service_account or settings.service_account
+        found = await self._base(settings, wanted)
+        if wanted is not None:
+            found = await self._impersonate(found, wanted, wanted)
         self.learned(found.secret)
         return found
 
-    async def _base(self, settings: GoogleSettings, scope: str) -> GoogleToken:
+    async def _base(self, settings: GoogleSettings, wanted: str | None) -> GoogleToken:
+        """Return the token of the first source. `wanted` is the account whose token is requested with it, if any."""
         if settings.identity_token_file is not None or settings.identity_token_command:
-            return await self._from_settings(settings, scope)
+            return await self._from_settings(settings, wanted)
         named = self.environ.get(_VARIABLE)
         if named:
-            return await self._from_file(_VARIABLE, Path(named), scope)
+            return await self._from_file(_VARIABLE, Path(named), wanted)
         default = google_file(self.environ)
         if await self._is_there(default):
-            return await self._from_file("gcloud's file", default, scope)
+            return await self._from_file("gcloud's file", default, wanted)
         return await self._metadata.token(f"google.identity_token_file, {_VARIABLE}, {default}, ")
 
     async def _is_there(self, file: Path) -> bool:
@@ -124,7 +117,7 @@ class GoogleClient:
         except OSError:  # a TimeoutError is one
             raise _unusable(f"{file} cannot be read: its file system does not answer", _FILE_HINT) from None
 
-    async def _from_settings(self, settings: GoogleSettings, scope: str) -> GoogleToken:
+    async def _from_settings(self, settings: GoogleSettings, wanted: str | None) -> GoogleToken:
         if settings.audience is None:
             raise ProblemError(
                 GoogleCredentialsUnusable(
@@ -145,18 +138,29 @@ class GoogleClient:
             raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=ASK_PLATFORM)) from error
         assert token is not None  # noqa: S101 - the caller has checked that there is a source
         account = ExternalAccount(settings.audience)
-        return await self._federate(account, token, "the identity token in the settings", scope)
+        return await self._federate(account, token, "the identity token in the settings", wanted)
 
-    async def _federate(self, account: ExternalAccount, subject: Sensitive, place: str, scope: str) -> GoogleToken:
+    async def _federate(
+        self, account: ExternalAccount, subject: Sensitive, place: str, wanted: str | None
+    ) -> GoogleToken:
         self.learned(subject)
-        scope = ALL_SCOPES if account.service_account else scope
+        scope = _scope(None, account.service_account or wanted)
         found = await self._exchange.federated(account, subject, place, scope)
         if account.service_account is None:
             return found
-        self.learned(found.secret)
-        return await self._exchange.impersonated(found, account.service_account)
+        return await self._impersonate(found, account.service_account, wanted)
 
-    async def _from_file(self, name: str, path: Path, scope: str) -> GoogleToken:
+    async def _impersonate(
+        self, base: GoogleToken, account: str, wanted: str | None, delegates: Sequence[str] = ()
+    ) -> GoogleToken:
+        """Get the token of an account. It is the last one if it is `wanted`, or if no other one is."""
+        self.learned(base.secret)
+        if base.principal in (account, f"serviceAccount:{account}"):
+            # An account may not impersonate itself without a role on itself.
+            return base
+        return await self._exchange.impersonated(base, account, _scope(account, wanted), delegates)
+
+    async def _from_file(self, name: str, path: Path, wanted: str | None) -> GoogleToken:
         place = named_path(name, path)
         try:
             content, is_ours = await read_file(place, path, _LONGEST_FILE, self.timeout_s)
@@ -167,9 +171,9 @@ class GoogleClient:
             raise _unusable(f"{place} {error}", error.hint) from None
         except (DocumentError, ValueError, RecursionError):
             raise _unusable(f"{place} does not hold JSON") from None
-        return await self._of_file(file, _OpenedFile(place, is_ours, is_gclouds=name != _VARIABLE), scope)
+        return await self._of_file(file, _OpenedFile(place, is_ours, is_gclouds=name != _VARIABLE), wanted)
 
-    async def _of_file(self, file: CredentialFile, opened: _OpenedFile, scope: str) -> GoogleToken:
+    async def _of_file(self, file: CredentialFile, opened: _OpenedFile, wanted: str | None) -> GoogleToken:
         match file:
             case AuthorizedUser():
                 self.learned(file.client_secret)
@@ -177,12 +181,16 @@ class GoogleClient:
                 return await self._exchange.refreshed(file, opened.place, login_hint(opened.is_gclouds, opened.account))
             case ExternalAccount():
                 subject = await self._subject_tokens.fetch(file, opened.place, is_ours=opened.is_ours)
-                return await self._federate(file, subject, opened.place, scope)
+                return await self._federate(file, subject, opened.place, wanted)
             case ImpersonatedServiceAccount():
                 account = file.service_account
-                base = await self._of_file(file.source, replace(opened, account=account), ALL_SCOPES)
-                self.learned(base.secret)
-                return await self._exchange.impersonated(base, account, file.delegates)
+                base = await self._of_file(file.source, replace(opened, account=account), account)
+                return await self._impersonate(base, account, wanted, file.delegates)
+
+
+def _scope(account: str | None, wanted: str | None) -> str:
+    """Return the scope of a token. The last one is narrow, but only one for everything can get the next one."""
+    return SCOPE if wanted in (None, account) else ALL_SCOPES
 
 
 _FILE_HINT: Final = (

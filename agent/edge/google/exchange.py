@@ -11,7 +11,7 @@ from agent.edge.google.token import GoogleToken
 from agent.model import jwt
 from agent.model.cloud_reply import CloudReply
 from agent.model.google_credentials import AuthorizedUser, ExternalAccount
-from agent.model.google_errors import ERRORS, SCOPE, exchange_problem, impersonation_problem, refresh_problem
+from agent.model.google_errors import ERRORS, exchange_problem, impersonation_problem, refresh_problem
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
@@ -59,15 +59,15 @@ class TokenExchange:
         )
         return _token(reply, place, user.universe, f"user:{user.account}" if user.account else None)
 
-    async def impersonated(self, base: GoogleToken, account: str, delegates: Sequence[str] = ()) -> GoogleToken:
+    async def impersonated(self, base: GoogleToken, account: str, scope: str, delegates: Sequence[str]) -> GoogleToken:
         """Use the right of `base` to get a token for a service account."""
         host = f"iamcredentials.{base.universe}"
         url = f"https://{host}/v1/projects/-/serviceAccounts/{account}:generateAccessToken"
         headers = {"Authorization": f"Bearer {base.secret.reveal()}", "Content-Type": "application/json"}
-        body = json.dumps({"scope": [SCOPE], "lifetime": "3600s", "delegates": delegates}).encode()
+        body = json.dumps({"scope": [scope], "lifetime": "3600s", "delegates": delegates}).encode()
         reply = await self.http.ask(
             CloudRequest(host, url, headers, body=body),
-            lambda reply: impersonation_problem(reply, account, base.principal),
+            lambda reply: impersonation_problem(reply, account, base.principal, is_machines=base.is_machines),
         )
         token = ERRORS.needed(reply, reply.secret("accessToken"), "accessToken")
         expires_at = ERRORS.needed(reply, reply.ends_at("expireTime"), "expireTime")

@@ -19,7 +19,6 @@ from agent.model.google_errors import (
 )
 from agent.model.problem import ProblemError
 from agent.model.problems.google import GoogleCredentialsMissing
-from agent.model.renewal import RESERVE_OF_METADATA
 from agent.model.text import printable
 
 # The dot at the end keeps search domains out. Without a name server, the address works.
@@ -60,7 +59,7 @@ class MetadataServer:
         if problem is not None:
             raise ProblemError(problem)
         place = f"the metadata server ({reply.action})"
-        return GoogleToken(token, expires_at, place, principal, reserve=RESERVE_OF_METADATA)
+        return GoogleToken(token, expires_at, place, principal, is_machines=True)
 
     async def _first_answer(self, tried: str) -> CloudReply:
         failures: dict[str, str] = {}

@@ -28,7 +28,8 @@ class GoogleAccessDenied(Problem):
 
 
 class GoogleLoginExpired(GoogleAccessDenied):
-    # The user's own gcloud login was revoked or has ended. Only the user can log in again, and need not wait.
+    # The user's own gcloud login was revoked, has ended, or has too few scopes. Only the user can log in again, and
+    # need not wait.
     needs = Needs.USER
     retry_class = RetryClass.SOON
 

@@ -25,6 +25,12 @@ EXTERNAL: dict[str, Any] = {
     "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
     "token_url": "https://sts.googleapis.com/v1/token",
 }
+PERSON = {
+    "type": "authorized_user",
+    "client_id": "1.apps",
+    "client_secret": "s3cret-of-client",
+    "refresh_token": "1//r",
+}
 
 
 @dataclass
@@ -64,6 +70,10 @@ class Bench:
         token = jwt.make({"sub": name, "aud": "x"})
         self.google.subjects[token] = name
         return token, self.file(f"{token}\n", "token")
+
+
+def impersonation_url(account: str) -> str:
+    return f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{account}:generateAccessToken"
 
 
 @pytest.fixture

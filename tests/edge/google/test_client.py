@@ -17,20 +17,14 @@ from agent.model.problems.google import (
 )
 from agent.model.sensitive import Sensitive
 from agent.settings import GoogleSettings
-from tests.edge.google.conftest import EXTERNAL, Bench
+from tests.edge.google.conftest import EXTERNAL, PERSON, Bench, impersonation_url
 from tests.fakecloud.faults import CAPTIVE_PORTAL, GARBAGE, Answer, Broken, Fault
 from tests.fakecloud.google import ALL_SCOPES, AUDIENCE, EMAIL
 from tests.problems import raises_problem
 
 PULL = "pull@acme.iam.gserviceaccount.com"
 POOL = AUDIENCE.partition("/providers/")[0]
-IMPERSONATION = f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{PULL}:generateAccessToken"
-PERSON = {
-    "type": "authorized_user",
-    "client_id": "1.apps",
-    "client_secret": "s3cret-of-client",
-    "refresh_token": "1//r",
-}
+IMPERSONATION = impersonation_url(PULL)
 
 
 async def test_the_metadata_server_gives_the_token_of_the_machine(bench: Bench) -> None:
