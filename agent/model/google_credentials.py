@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from agent.model.google_names import AUDIENCE, SERVICE_ACCOUNT, UNIVERSE
+from agent.model.google_names import AUDIENCE, SERVICE_ACCOUNT, UNIVERSE, UNIVERSES
 from agent.model.google_subject_token import (
     BY_GCLOUD,
     OTHER_SOURCE,
@@ -22,8 +22,6 @@ from agent.model.google_subject_token import (
 )
 from agent.model.sensitive import Sensitive
 
-# The domains of Google's clouds: its own, and the sovereign one of S3NS.
-_UNIVERSES: Final = frozenset({UNIVERSE, "s3nsapis.fr"})
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 _TOKEN_TYPES: Final = frozenset({JWT, "urn:ietf:params:oauth:token-type:id_token", SAML})
 _DELEGATE: Final = "projects/-/serviceAccounts/"
@@ -77,6 +75,13 @@ def parse_credential_file(value: object) -> CredentialFile:
     return _source(value)
 
 
+def account_of_settings(audience: str) -> ExternalAccount:
+    """Return the account of an audience in the settings. The identity token goes to the cloud that it names."""
+    named = AUDIENCE.fullmatch(audience)
+    universe = (named and named["universe"]) or UNIVERSE
+    return ExternalAccount(audience, token_url=f"https://sts.{universe}/v1/token", universe=universe)
+
+
 def _source(value: object) -> AuthorizedUser | ExternalAccount:
     if not isinstance(value, Mapping):
         raise CredentialFileError("has no source_credentials")
@@ -125,7 +130,7 @@ def _external_account(value: Mapping[str, Any]) -> ExternalAccount:
 
 def _universe(value: Mapping[str, Any]) -> str:
     universe = optional_text(value, "universe_domain") or UNIVERSE
-    if universe not in _UNIVERSES:
+    if universe not in UNIVERSES:
         raise CredentialFileError("has a universe_domain that is not Google's, so the agent sends no token there")
     return universe
 

@@ -17,6 +17,7 @@ from agent.model.problems.google import (
     GoogleThrottled,
     GoogleUnreachable,
 )
+from agent.model.text import printable
 
 SUBJECT: Final = "google"
 ERRORS: Final = CloudErrors(SUBJECT, GoogleThrottled, GoogleUnreachable, GoogleError)
@@ -106,6 +107,16 @@ def foreign_metadata(reply: CloudReply) -> Problem:
         f"the server at {reply.action} is not Google's metadata server (status {reply.status}, without the header "
         "Metadata-Flavor: Google)",
         hint=_NOT_GOOGLE,
+    )
+
+
+def unknown_universe(domain: str) -> Problem:
+    return GoogleCredentialsMissing(
+        SUBJECT,
+        f"the metadata server names the cloud {printable(domain, 100)}, which the agent does not know, so the agent "
+        "requests no token of another service account there",
+        hint="ask your Google Cloud administrator to attach the service account itself to this machine, and remove "
+        "google_service_account",
     )
 
 

@@ -28,6 +28,8 @@ ALL_SCOPES: Final = "https://www.googleapis.com/auth/cloud-platform"
 _ACCOUNT: Final = "/computeMetadata/v1/instance/service-accounts/default/"
 TOKEN: Final = f"{_ACCOUNT}token"
 """Where the metadata server gives tokens."""
+UNIVERSE: Final = "/computeMetadata/v1/universe/universe-domain"
+"""Where the metadata server names the domain of its cloud."""
 _IMPERSONATE: Final = "/v1/projects/-/serviceAccounts/"
 _FLAVOR: Final = {"Metadata-Flavor": "Google", "Server": "Metadata Server for VM"}
 
@@ -47,6 +49,7 @@ class PretendGoogle:
         kept_until_s: how long before its end the metadata server replaces its token.
         email: the service account of the machine, or None if it has none.
         scopes: the access scopes of the machine.
+        universe: what the metadata server names as the domain of its cloud, or None if it does not know it.
         subjects: the subject of each identity token that the provider accepts.
         refresh_tokens: the person behind each refresh token.
         may_impersonate: pairs of a principal and a service account that it may get tokens for.
@@ -64,6 +67,7 @@ class PretendGoogle:
         self.kept_until_s = 240.0
         self.email: str | None = EMAIL
         self.scopes = [ALL_SCOPES]
+        self.universe: str | None = None
         self.subjects: Final[dict[str, str]] = {}
         self.refresh_tokens: Final[dict[str, str]] = {}
         self.may_impersonate: Final[set[tuple[str, str]]] = set()
@@ -111,19 +115,18 @@ class PretendGoogle:
     def _metadata(self, request: web.BaseRequest) -> web.Response:
         if request.headers.get("Metadata-Flavor") != "Google":
             return web.Response(status=403, text="Missing required header: Metadata-Flavor")
-        if self.email is None or not request.path.startswith(_ACCOUNT):
+        if self.email is not None and request.path == TOKEN:
+            text = self._kept_token()
+            left = (self.issued[text].expires_at - self._clock()).total_seconds()
+            body = {"access_token": text, "expires_in": int(left), "token_type": "Bearer"}
+            return web.json_response(body, headers=_FLAVOR)
+        texts = {UNIVERSE: self.universe}
+        if self.email is not None:
+            texts |= {f"{_ACCOUNT}email": self.email, f"{_ACCOUNT}scopes": "\n".join(self.scopes) + "\n"}
+        found = texts.get(request.path)
+        if found is None:
             return web.Response(status=404, text="<!DOCTYPE html><title>404</title>", headers=_FLAVOR)
-        match request.path.removeprefix(_ACCOUNT):
-            case "token":
-                text = self._kept_token()
-                left = (self.issued[text].expires_at - self._clock()).total_seconds()
-                body = {"access_token": text, "expires_in": int(left), "token_type": "Bearer"}
-                return web.json_response(body, headers=_FLAVOR)
-            case "email":
-                return web.Response(text=self.email, headers=_FLAVOR)
-            case "scopes":
-                return web.Response(text="\n".join(self.scopes) + "\n", headers=_FLAVOR)
-        return web.Response(status=404, headers=_FLAVOR)
+        return web.Response(text=found, headers=_FLAVOR)
 
     def _kept_token(self) -> str:
         """Return the same token until shortly before it expires."""

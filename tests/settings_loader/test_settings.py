@@ -248,6 +248,7 @@ def test_a_variable_sets_any_key(tmp_path: Path, key: str, text: str, expected: 
         ("aws.role_arn", '"pull"'),
         ("aws.identity_token_command", '"gp idp token"'),
         ("google.audience", '"https://iam.googleapis.com/projects/1"'),
+        ("google.audience", '"//iam.evil.example/projects/1"'),
         ("google.service_account", '"ada@acme.example"'),
         ("azure.client_id", '"my-identity"'),
         ("azure.tenant_id", '"../common"'),

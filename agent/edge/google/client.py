@@ -24,6 +24,7 @@ from agent.model.google_credentials import (
     CredentialFile,
     ExternalAccount,
     ImpersonatedServiceAccount,
+    account_of_settings,
     parse_credential_file,
 )
 from agent.model.google_errors import ALL_SCOPES, ERRORS, SCOPE, SUBJECT, USER, login_hint
@@ -109,7 +110,9 @@ class GoogleClient:
         default = google_file(self.environ)
         if await self._is_there(default):
             return await self._from_file("gcloud's file", default, wanted)
-        return await self._metadata.token(f"google.identity_token_file, {_VARIABLE}, {default}, ")
+        found = await self._metadata.token(f"google.identity_token_file, {_VARIABLE}, {default}, ")
+        # The other service account is in the same cloud.
+        return found if wanted is None else replace(found, universe=await self._metadata.universe())
 
     async def _is_there(self, file: Path) -> bool:
         try:
@@ -137,7 +140,7 @@ class GoogleClient:
         except IdentityTokenError as error:
             raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=ASK_PLATFORM)) from error
         assert token is not None  # noqa: S101 - the caller has checked that there is a source
-        account = ExternalAccount(settings.audience)
+        account = account_of_settings(settings.audience)
         return await self._federate(account, token, "the identity token in the settings", wanted)
 
     async def _federate(

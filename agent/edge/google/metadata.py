@@ -16,14 +16,17 @@ from agent.model.google_errors import (
     is_from_google,
     metadata_problem,
     scopes_problem,
+    unknown_universe,
 )
+from agent.model.google_names import UNIVERSE, UNIVERSES
 from agent.model.problem import ProblemError
 from agent.model.problems.google import GoogleCredentialsMissing
 from agent.model.text import printable
 
 # The dot at the end keeps search domains out. Without a name server, the address works.
 _HOSTS: Final = ("metadata.google.internal.", "169.254.169.254")
-_ACCOUNT: Final = "/computeMetadata/v1/instance/service-accounts/default"
+_ROOT: Final = "/computeMetadata/v1"
+_ACCOUNT: Final = "instance/service-accounts/default"
 _FLAVOR: Final = {"Metadata-Flavor": "Google"}
 
 
@@ -43,7 +46,11 @@ class MetadataServer:
         Raises:
             ProblemError: Google refuses, this is not Google Cloud, or the access scopes allow no pull.
         """
-        reply = await self._first_answer(tried)
+        try:
+            reply = await self._ask(f"{_ACCOUNT}/token")
+        except NoAnswerError as error:
+            message = f"no Google Cloud credentials found; tried {tried}the metadata server ({error.detail})"
+            raise ProblemError(GoogleCredentialsMissing(SUBJECT, message)) from None
         if not is_from_google(reply):
             raise ProblemError(foreign_metadata(reply))
         if not reply.ok:
@@ -61,32 +68,44 @@ class MetadataServer:
         place = f"the metadata server ({reply.action})"
         return GoogleToken(token, expires_at, place, principal, is_machines=True)
 
-    async def _first_answer(self, tried: str) -> CloudReply:
-        failures: dict[str, str] = {}
-        for host in self._hosts:
-            try:
-                return await self._get(host, "token")
-            except NoAnswerError as error:
-                failures[host] = error.detail
-                if error.fault is not Fault.DNS:
-                    break
-        reasons = "; ".join(f"{host}: {why}" for host, why in failures.items())
-        message = f"no Google Cloud credentials found; tried {tried}the metadata server ({reasons})"
-        raise ProblemError(GoogleCredentialsMissing(SUBJECT, message))
+    async def universe(self) -> str:
+        """Return the domain of this machine's cloud. A server that does not know it is in Google's own.
+
+        Raises:
+            ProblemError: there is no answer, or it names a domain that no token may go to.
+        """
+        try:
+            reply = await self._ask("universe/universe-domain")
+        except NoAnswerError as error:
+            raise ERRORS.no_answer(error) from None
+        if reply.status not in (200, 404):
+            raise ProblemError(ERRORS.problem(reply, lambda _: None))
+        universe = (reply.text.strip() if reply.ok else "") or UNIVERSE
+        if universe not in UNIVERSES:
+            raise ProblemError(unknown_universe(universe))
+        return universe
 
     async def _detail(self, name: str) -> str:
         """Return what the server answers about the account. Empty if it does not: the token works without it."""
+        try:
+            reply = await self._ask(f"{_ACCOUNT}/{name}")
+        except NoAnswerError:
+            return ""
+        return reply.text if reply.ok and is_from_google(reply) else ""
+
+    async def _ask(self, path: str) -> CloudReply:
+        """Return the answer of the first host. The next one is asked only if its name does not resolve."""
+        failures: dict[str, NoAnswerError] = {}
         for host in self._hosts:
             try:
-                reply = await self._get(host, name)
-            except NoAnswerError:
-                continue
-            return reply.text if reply.ok and is_from_google(reply) else ""
-        return ""
-
-    async def _get(self, host: str, name: str) -> CloudReply:
-        url = f"http://{host}{_ACCOUNT}/{name}"
-        return await self.http.send(CloudRequest(host.rstrip("."), url, _FLAVOR, direct=True))
+                url = f"http://{host}{_ROOT}/{path}"
+                return await self.http.send(CloudRequest(host.rstrip("."), url, _FLAVOR, direct=True))
+            except NoAnswerError as error:
+                failures[host] = error
+                if error.fault is not Fault.DNS:
+                    break
+        reasons = "; ".join(f"{host}: {failure.detail}" for host, failure in failures.items())
+        raise NoAnswerError("the metadata server", next(iter(failures.values())).fault, reasons)
 
     @property
     def _hosts(self) -> tuple[str, ...]:

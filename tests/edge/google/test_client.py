@@ -113,17 +113,6 @@ async def test_delegates_of_a_file_are_named_to_google(bench: Bench) -> None:
             await bench.fetch(GOOGLE_APPLICATION_CREDENTIALS=str(file))
 
 
-async def test_a_token_stays_in_the_cloud_that_issued_it(bench: Bench) -> None:
-    """A service account in the secret is impersonated there too."""
-    _, path = bench.subject()
-    bench.google.may_impersonate.add((f"principal:{POOL}/subject/environment-1", PULL))
-    universe = {"universe_domain": "s3nsapis.fr", "token_url": "https://sts.s3nsapis.fr/v1/token"}
-    file = bench.file({**EXTERNAL, **universe, "credential_source": {"file": str(path)}})
-    token = await bench.fetch(account=PULL, GOOGLE_APPLICATION_CREDENTIALS=str(file))
-    assert token.identity == f"serviceAccount:{PULL}"
-    assert bench.tunnel.asked == ["sts.s3nsapis.fr", "iamcredentials.s3nsapis.fr"]
-
-
 @pytest.mark.parametrize("behind", [timedelta(hours=-2), timedelta(hours=2)])
 @pytest.mark.parametrize("by", ["federation", "gcloud"])
 async def test_a_life_counts_on_google_s_clock(bench: Bench, by: str, behind: timedelta) -> None:
