@@ -109,6 +109,7 @@ class CloudHttp:
             seen_at=now,
             fields=fields_of(reply.body),
             text=printable(reply.body.decode(errors="replace"), LONGEST_TEXT),
+            body=reply.body,
             retry_after=parse_retry_after(wait, now, parse_date(wait)),
             server_time=date,
             flavor=reply.headers.get("Metadata-Flavor", ""),

@@ -21,7 +21,7 @@ _LONGEST_LIFE_S: Final = 10 * 365 * 24 * 3600
 class CloudReply:
     """The answer to a request, which messages name by `action`, such as "sts.googleapis.com".
 
-    `fields` is the JSON object in the body, and `text` the body, printable and cut. `server_time` is the Date header,
+    `fields` is the JSON object in the `body`, and `text` the body, printable and cut. `server_time` is the Date header,
     and `seen_at` our clock then. `flavor` is the header `Metadata-Flavor`, `challenge` is `WWW-Authenticate`. `scrub`
     masks the secrets in what is shown of the answer.
     """
@@ -31,6 +31,7 @@ class CloudReply:
     seen_at: datetime
     fields: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
+    body: bytes = field(default=b"", repr=False)
     retry_after: timedelta | None = None
     server_time: datetime | None = None
     flavor: str = ""

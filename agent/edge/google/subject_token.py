@@ -82,8 +82,8 @@ class SubjectTokens:
         direct = source.url.startswith("http:")
         where = f"the URL in {place}"
         reply = await self.http.ask(CloudRequest(where, source.url, source.headers, direct=direct), _refused)
-        content = reply.text if source.field is None else reply.string(source.field) or ""
-        return parse_identity_token(content.encode(), f"the answer of {where}")
+        content = reply.body if source.field is None else (reply.string(source.field) or "").encode()
+        return parse_identity_token(content, f"the answer of {where}")
 
     async def _from_program(self, account: ExternalAccount, source: TokenProgram, place: str) -> Sensitive:
         if self.environ.get(_ALLOW) != "1":

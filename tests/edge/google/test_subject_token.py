@@ -18,6 +18,7 @@ from agent.model.sensitive import Sensitive
 from agent.settings import GoogleSettings
 from tests.codes.programs import script
 from tests.edge.google.conftest import EXTERNAL, Bench
+from tests.fakecloud import jwt
 from tests.fakecloud.faults import Answer, Broken, Fault, act_out
 from tests.fakecloud.google import AUDIENCE
 from tests.problems import raises_problem
@@ -73,6 +74,19 @@ async def test_a_url_gives_the_token(bench: Bench, platform: Platform, form: str
     assert token.identity.endswith("/subject/environment-1")
     assert {Sensitive(KEY), Sensitive(platform.token)} <= set(bench.learned)
     assert bench.tunnel.asked == ["sts.googleapis.com"]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_a_long_token_of_a_url_is_used_whole(bench: Bench, platform: Platform, form: str) -> None:
+    """Tokens with many groups, and SAML assertions, are longer than what a message shows of an answer."""
+    platform.token = jwt.make({"sub": "environment-1", "groups": "x" * 9000})
+    bench.google.subjects[platform.token] = "environment-1"
+    source: dict[str, Any] = {"url": f"{platform.url}/{form}", "headers": {"Authorization": f"Bearer {KEY}"}}
+    source["format"] = {"type": form, "subject_token_field_name": "value"}
+    assert (await bench.fetch(GOOGLE_APPLICATION_CREDENTIALS=account(bench, source))).identity is not None
+    platform.token = "x" * 20_001
+    with raises_problem(GoogleCredentialsMissing, match="longer than the 20000 characters"):
+        await bench.fetch(GOOGLE_APPLICATION_CREDENTIALS=account(bench, source))
 
 
 @pytest.mark.parametrize(
