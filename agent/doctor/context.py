@@ -3,7 +3,7 @@
 from asyncio import Task
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,8 +89,10 @@ class Context:
             "learned": self.learned,
             "scrub": self.scrubber.scrub,
         }
+        # The doctor comes when something lasts.
+        no_time = timedelta()
         engine = DockerEngine(environ, settings.docker.config_dir)
-        self.clouds: Final = Clouds(http=self.http, ca_files=self.requests.ca_files, **shared)
+        self.clouds: Final = Clouds(http=self.http, ca_files=self.requests.ca_files, metadata_start=no_time, **shared)
         self.passwords: Final = PasswordSources(environ=environ, now=_now)
         self.cli: Final = DockerCli(environ, runtime, engine, scrub=self.scrubber.scrub)
         self.probes: Final = ToolProbes(environ, self.cli, engine)

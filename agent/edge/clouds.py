@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -35,7 +35,8 @@ class Clouds:
     """Passes each request on to the client of its cloud.
 
     `learned` is called with each secret that is sent to a cloud, before it is used. `scrub` removes known secrets from
-    what a cloud answers. `ca_files` returns the additional certificates to trust for a registry.
+    what a cloud answers. `ca_files` returns the additional certificates to trust for a registry. For `metadata_start`,
+    see Google's `MetadataServer`.
     """
 
     http: HttpClient
@@ -44,6 +45,7 @@ class Clouds:
     learned: Callable[[Sensitive], object]
     ca_files: Callable[[Registry], Awaitable[list[Path]]]
     scrub: Callable[[str], str] = str
+    metadata_start: timedelta = timedelta(seconds=30)
     _clients: dict[str, CloudClient] = field(default_factory=dict, init=False)
 
     async def fetch_token(self, identity: TokenSource, settings: Settings) -> Token:
@@ -77,7 +79,7 @@ class Clouds:
     def _google(self) -> CloudClient:
         from agent.edge.google.client import GoogleClient  # noqa: PLC0415 - few environments need it
 
-        return GoogleClient(**self._shared)
+        return GoogleClient(**self._shared, metadata_start=self.metadata_start)
 
     def _azure(self) -> CloudClient:
         from agent.edge.azure.client import AzureClient  # noqa: PLC0415 - few environments need it

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +57,8 @@ class GoogleClient:
     """Sends single requests to Google, without caching tokens and without retries.
 
     The first source that is configured decides: the settings, a credential file, the metadata server. If it fails, no
-    other one is asked, because a token of another identity would only be refused later.
+    other one is asked, because a token of another identity would only be refused later. For `metadata_start`, see
+    `MetadataServer`.
     """
 
     http: HttpClient
@@ -66,11 +67,12 @@ class GoogleClient:
     learned: Callable[[Sensitive], object]
     timeout_s: float
     scrub: Callable[[str], str] = str
+    metadata_start: timedelta = timedelta()
 
     def __post_init__(self) -> None:
         requests = CloudHttp(self.http, self.now, self.timeout_s, ERRORS, self.scrub)
         self._exchange = TokenExchange(requests)
-        self._metadata = MetadataServer(requests, self.environ)
+        self._metadata = MetadataServer(requests, self.environ, self.metadata_start)
         self._subject_tokens = SubjectTokens(requests, self.environ, self.learned, self.timeout_s)
 
     async def fetch_token(self, identity: GoogleIdentity, settings: GoogleSettings) -> Token:

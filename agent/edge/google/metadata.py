@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Final
 
 from agent.edge.cloud_http import CloudHttp, CloudRequest, NoAnswerError
@@ -20,7 +21,7 @@ from agent.model.google_errors import (
 )
 from agent.model.google_names import UNIVERSE, UNIVERSES
 from agent.model.problem import ProblemError
-from agent.model.problems.google import GoogleCredentialsMissing
+from agent.model.problems.google import GoogleCredentialsMissing, GoogleStarting
 from agent.model.text import printable
 
 # The dot at the end keeps search domains out. Without a name server, the address works.
@@ -30,12 +31,18 @@ _ACCOUNT: Final = "instance/service-accounts/default"
 _FLAVOR: Final = {"Metadata-Flavor": "Google"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class MetadataServer:
-    """The server on this machine's host. `environ` may name another one (`GCE_METADATA_HOST`)."""
+    """The server on this machine's host. `environ` may name another one (`GCE_METADATA_HOST`).
+
+    `start` is how long after the first request it may still be starting, if its name resolves.
+    """
 
     http: CloudHttp
     environ: Mapping[str, str]
+    start: timedelta = timedelta()
+    _asked_at: datetime | None = field(default=None, init=False)
+    _has_answered: bool = field(default=False, init=False)
 
     async def token(self, tried: str = "") -> GoogleToken:
         """Return the token of the service account.
@@ -46,11 +53,14 @@ class MetadataServer:
         Raises:
             ProblemError: Google refuses, this is not Google Cloud, or the access scopes allow no pull.
         """
+        self._asked_at = self._asked_at or self.http.now()
         try:
             reply = await self._ask(f"{_ACCOUNT}/token")
         except NoAnswerError as error:
             message = f"no Google Cloud credentials found; tried {tried}the metadata server ({error.detail})"
-            raise ProblemError(GoogleCredentialsMissing(SUBJECT, message)) from None
+            kind = GoogleStarting if self._may_start(error.fault) else GoogleCredentialsMissing
+            raise ProblemError(kind(SUBJECT, message)) from None
+        self._has_answered = True
         if not is_from_google(reply):
             raise ProblemError(foreign_metadata(reply))
         if not reply.ok:
@@ -67,6 +77,12 @@ class MetadataServer:
             raise ProblemError(problem)
         place = f"the metadata server ({reply.action})"
         return GoogleToken(token, expires_at, place, principal, is_machines=True)
+
+    def _may_start(self, fault: Fault) -> bool:
+        if self._has_answered or self._asked_at is None or fault not in (Fault.UNREACHABLE, Fault.TIMEOUT):
+            return False
+        # Of a clock that is set back, the error must not wait for hours.
+        return abs(self.http.now() - self._asked_at) < self.start
 
     async def universe(self) -> str:
         """Return the domain of this machine's cloud. A server that does not know it is in Google's own.

@@ -51,6 +51,12 @@ class GoogleUnreachable(Problem):
     )
 
 
+class GoogleStarting(GoogleUnreachable):
+    # A new pod of GKE runs before its metadata server answers.
+    needs = Needs.NOBODY
+    hint = "wait: the agent tries again; the metadata server of a new pod answers after a few seconds"
+
+
 class GoogleError(Problem):
     code = "google_error"
     fleet_wide = True

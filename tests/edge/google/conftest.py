@@ -1,7 +1,7 @@
 """A client in a network with a simulated Google Cloud."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,6 +33,10 @@ PERSON = {
 }
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass
 class Bench:
     """A client in a network with a simulated Google Cloud, and the user's home."""
@@ -48,15 +52,16 @@ class Bench:
         return await client.fetch_token(GoogleIdentity(account), settings or GoogleSettings())
 
     def client(
-        self, env: Mapping[str, str] | None = None, *, timeout_s: float = 5, behind: timedelta = timedelta()
+        self, env: Mapping[str, str] | None = None, *, timeout_s: float = 5, now: Callable[[], datetime] = _now
     ) -> GoogleClient:
         return GoogleClient(
             http=HttpClient(),
             environ={"HOME": str(self.home), "GCE_METADATA_HOST": self.metadata, **(env or {})},
-            now=lambda: datetime.now(UTC) - behind,
+            now=now,
             learned=self.learned.append,
             timeout_s=timeout_s,
             scrub=lambda text: without(self.learned, text),
+            metadata_start=timedelta(seconds=30),
         )
 
     def file(self, content: dict[str, Any] | str, name: str = "file.json") -> Path:
