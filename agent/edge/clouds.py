@@ -15,8 +15,6 @@ from agent.model.sensitive import Sensitive
 from agent.settings import CloudSettings, Settings
 
 _LOADING: Final = BlockingCalls("clouds", limit=3)
-_REQUEST_S: Final = 10.0
-"""The limit of each request to Google and Azure."""
 
 
 class CloudClient(Protocol):
@@ -46,7 +44,7 @@ class Clouds:
     ca_files: Callable[[Registry], Awaitable[list[Path]]]
     scrub: Callable[[str], str] = str
     metadata_start: timedelta = timedelta(seconds=30)
-    _clients: dict[str, CloudClient] = field(default_factory=dict, init=False)
+    _clients: dict[tuple[str, float], CloudClient] = field(default_factory=dict, init=False)
 
     async def fetch_token(self, identity: TokenSource, settings: Settings) -> Token:
         """Get a token for `identity`. See `CloudClient`."""
@@ -59,34 +57,36 @@ class Clouds:
         return await client.identify(identity, of_cloud)
 
     async def _client(self, identity: TokenSource, settings: Settings) -> tuple[CloudClient, CloudSettings]:
-        cloud = identity.code_prefix
-        if cloud not in self._clients:
+        cloud, timeout_s = identity.code_prefix, settings.aws.call_timeout_s
+        # A client keeps its deadline, so a changed setting gets a new one.
+        key = (cloud, timeout_s)
+        if key not in self._clients:
             # It is the agent's own code, so there is no deadline.
-            await _LOADING.call(cloud, lambda: self._load(cloud), timeout=None)
-        return self._clients[cloud], settings.of_cloud(cloud)
+            await _LOADING.call(cloud, lambda: self._load(cloud, timeout_s), timeout=None)
+        return self._clients[key], settings.of_cloud(cloud)
 
-    def _load(self, cloud: str) -> None:
+    def _load(self, cloud: str, timeout_s: float) -> None:
         # Requests at the same time wait for the first one, which loads the client.
-        if cloud not in self._clients:
+        if (cloud, timeout_s) not in self._clients:
             loaders = {"aws_": self._aws, "google_": self._google, "azure_": self._azure}
-            self._clients[cloud] = loaders[cloud]()
+            self._clients[cloud, timeout_s] = loaders[cloud](timeout_s)
 
-    def _aws(self) -> CloudClient:
+    def _aws(self, _: float) -> CloudClient:
         from agent.edge.aws.sdk import AwsSdk  # noqa: PLC0415 - loads botocore, which few environments need
 
         return AwsSdk(user=user_name(), environ=self.environ, now=self.now, learned=self.learned, scrub=self.scrub)
 
-    def _google(self) -> CloudClient:
+    def _google(self, timeout_s: float) -> CloudClient:
         from agent.edge.google.client import GoogleClient  # noqa: PLC0415 - few environments need it
 
-        return GoogleClient(**self._shared, metadata_start=self.metadata_start)
+        return GoogleClient(**self._shared, timeout_s=timeout_s, metadata_start=self.metadata_start)
 
-    def _azure(self) -> CloudClient:
+    def _azure(self, timeout_s: float) -> CloudClient:
         from agent.edge.azure.client import AzureClient  # noqa: PLC0415 - few environments need it
 
-        return AzureClient(**self._shared, ca_files=self.ca_files)
+        return AzureClient(**self._shared, timeout_s=timeout_s, ca_files=self.ca_files)
 
     @property
     def _shared(self) -> dict[str, Any]:
         names = ("http", "environ", "now", "learned", "scrub")
-        return {"timeout_s": _REQUEST_S, **{name: getattr(self, name) for name in names}}
+        return {name: getattr(self, name) for name in names}
