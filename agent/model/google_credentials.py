@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from agent.model.google_errors import login_command
 from agent.model.google_names import AUDIENCE, SERVICE_ACCOUNT, UNIVERSE, UNIVERSES
 from agent.model.google_subject_token import (
     BY_GCLOUD,
@@ -24,6 +25,7 @@ from agent.model.sensitive import Sensitive
 
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 _TOKEN_TYPES: Final = frozenset({JWT, "urn:ietf:params:oauth:token-type:id_token", SAML})
+_KEY: Final = "service_account"
 _DELEGATE: Final = "projects/-/serviceAccounts/"
 _IMPERSONATION: Final = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken")
 
@@ -69,9 +71,7 @@ def parse_credential_file(value: object) -> CredentialFile:
     if not isinstance(value, Mapping):
         raise CredentialFileError("does not hold a JSON object")
     if value.get("type") == "impersonated_service_account":
-        source = _source(value.get("source_credentials"))
-        url = text(value, "service_account_impersonation_url")
-        return ImpersonatedServiceAccount(_impersonated(url, source.universe), source, _delegates(value))
+        return _impersonated_account(value)
     return _source(value)
 
 
@@ -82,6 +82,18 @@ def account_of_settings(audience: str) -> ExternalAccount:
     return ExternalAccount(audience, token_url=f"https://sts.{universe}/v1/token", universe=universe)
 
 
+def _impersonated_account(value: Mapping[str, Any]) -> ImpersonatedServiceAccount:
+    given, url = value.get("source_credentials"), text(value, "service_account_impersonation_url")
+    if isinstance(given, Mapping) and given.get("type") == _KEY:
+        login = login_command(_impersonated(url, _universe(given)))
+        raise CredentialFileError(
+            "impersonates a service account with the key of another one, which the agent does not sign with",
+            f"run {login}, and use the file that it saves instead of this one",
+        )
+    source = _source(given)
+    return ImpersonatedServiceAccount(_impersonated(url, source.universe), source, _delegates(value))
+
+
 def _source(value: object) -> AuthorizedUser | ExternalAccount:
     if not isinstance(value, Mapping):
         raise CredentialFileError("has no source_credentials")
@@ -90,7 +102,7 @@ def _source(value: object) -> AuthorizedUser | ExternalAccount:
         return _authorized_user(value)
     if kind == "external_account":
         return _external_account(value)
-    if kind == "service_account":
+    if kind == _KEY:
         raise CredentialFileError(
             "holds the key of a service account, which the agent does not sign with",
             "put it into the secret for HOST: _json_key as username, and the content of the whole file as password",

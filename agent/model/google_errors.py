@@ -176,10 +176,15 @@ def exchange_problem(reply: CloudReply, audience: str, described: str) -> Proble
     )
 
 
+def login_command(service_account: str | None) -> str:
+    """Return the command for a login of the user, whose file impersonates the service account, if there is one."""
+    impersonate = "gcloud auth application-default login --impersonate-service-account"
+    return (service_account and command(impersonate, service_account)) or "`gcloud auth application-default login`"
+
+
 def login_hint(is_gclouds: bool, service_account: str | None) -> str:
     """Return how to log in again, for a file that gcloud has written. gcloud always writes to its own directory."""
-    impersonate = "gcloud auth application-default login --impersonate-service-account"
-    login = (service_account and command(impersonate, service_account)) or "`gcloud auth application-default login`"
+    login = login_command(service_account)
     if is_gclouds:
         return f"run {login}; the agent tries again by itself, or at once after `registry-agent renew HOST`"
     return (

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent.model.problem import Needs
-from agent.model.problems.google import GoogleAccessDenied
+from agent.model.problems.google import GoogleAccessDenied, GoogleCredentialsMissing
 from agent.settings import GoogleSettings
 from tests.edge.google.conftest import EXTERNAL, PERSON, Bench, impersonation_url
 from tests.fakecloud.faults import Answer
@@ -69,6 +69,15 @@ async def test_an_account_that_is_named_twice_does_not_impersonate_itself(bench:
     token = await bench.fetch(account=FIRST, GOOGLE_APPLICATION_CREDENTIALS=file)
     assert token.identity == f"serviceAccount:{FIRST}"
     assert bench.google.issued[token.password.reveal()].scope != ALL_SCOPES
+
+
+async def test_a_key_that_may_impersonate_is_replaced_by_a_login_that_may(bench: Bench) -> None:
+    """Neither the file nor the key in it is a password that logs in as the impersonated account."""
+    key = {"type": "service_account", "private_key": "s3cret-key"}
+    with raises_problem(GoogleCredentialsMissing, match="does not sign with") as caught:
+        await bench.fetch(GOOGLE_APPLICATION_CREDENTIALS=file_of(bench, key, FIRST))
+    assert f"`gcloud auth application-default login --impersonate-service-account {FIRST}`" in caught.value.hint
+    assert "_json_key" not in caught.value.hint
 
 
 async def test_only_a_machine_is_stopped_for_a_wider_scope(bench: Bench) -> None:
