@@ -25,6 +25,10 @@ from agent.model.sensitive import Sensitive
 
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 _TOKEN_TYPES: Final = frozenset({JWT, "urn:ietf:params:oauth:token-type:id_token", SAML})
+# Google's default and limits for the life of an impersonated account's token.
+USUAL_LIFETIME_S: Final = 3600
+_SHORTEST_S: Final = 600
+_LONGEST_S: Final = 43_200
 _KEY: Final = "service_account"
 _DELEGATE: Final = "projects/-/serviceAccounts/"
 _IMPERSONATION: Final = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken")
@@ -43,7 +47,10 @@ class AuthorizedUser:
 
 @dataclass(frozen=True, slots=True)
 class ExternalAccount:
-    """Workload identity federation. `source` is None if the settings name where the token comes from."""
+    """Workload identity federation. `source` is None if the settings name where the token comes from.
+
+    `lifetime_s` is how long a token of the `service_account` shall live.
+    """
 
     audience: str
     source: TokenPlace | None = None
@@ -51,6 +58,7 @@ class ExternalAccount:
     token_url: str = f"https://sts.{UNIVERSE}/v1/token"
     universe: str = UNIVERSE
     service_account: str | None = None
+    lifetime_s: int = USUAL_LIFETIME_S
     user_project: str | None = None
 
 
@@ -136,6 +144,7 @@ def _external_account(value: Mapping[str, Any]) -> ExternalAccount:
         _token_url(text(value, "token_url"), universe),
         universe,
         _impersonated(url, universe) if url else None,
+        _lifetime(value.get("service_account_impersonation")),
         optional_text(value, "workforce_pool_user_project"),
     )
 
@@ -163,6 +172,15 @@ def _impersonated(url: str, universe: str) -> str:
             f"has a service_account_impersonation_url other than one of iamcredentials.{universe}"
         )
     return found[1]
+
+
+def _lifetime(impersonation: object) -> int:
+    given = impersonation.get("token_lifetime_seconds") if isinstance(impersonation, Mapping) else None
+    if given is None:
+        return USUAL_LIFETIME_S
+    if not isinstance(given, int) or not _SHORTEST_S <= given <= _LONGEST_S:
+        raise CredentialFileError(f"has a token_lifetime_seconds that is not between {_SHORTEST_S} and {_LONGEST_S}")
+    return given
 
 
 def _delegates(value: Mapping[str, Any]) -> tuple[str, ...]:

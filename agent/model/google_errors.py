@@ -70,8 +70,8 @@ _IMPERSONATION_FAULTS: Final = (
     (
         400,
         re.compile("lifetime"),
-        "its tokens may not live for an hour",
-        "ask your Google Cloud administrator whether the organization policy can allow tokens of one hour",
+        "its tokens may not live that long",
+        "lower token_lifetime_seconds, or ask your Google Cloud administrator to let the organization policy allow it",
     ),
     (
         403,

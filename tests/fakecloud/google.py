@@ -4,6 +4,7 @@ The answers have the form of Google's own. Clients use the real names: `NAMES` l
 `GCE_METADATA_HOST` names the metadata server.
 """
 
+import math
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -45,7 +46,7 @@ class PretendGoogle:
     """One project. Attributes that are not Final can be changed while it serves.
 
     Attributes:
-        token_life_s: the life of tokens issued from now on.
+        token_life_s: the longest life of tokens issued from now on.
         kept_until_s: how long before its end the metadata server replaces its token.
         email: the service account of the machine, or None if it has none.
         scopes: the access scopes of the machine.
@@ -87,9 +88,10 @@ class PretendGoogle:
         answer.headers["Date"] = format_datetime(self._clock(), usegmt=True)
         return answer
 
-    def issue(self, principal: str, scope: str = ALL_SCOPES) -> tuple[str, GoogleToken]:
+    def issue(self, principal: str, scope: str = ALL_SCOPES, life_s: float = math.inf) -> tuple[str, GoogleToken]:
         text = f"ya29.{secrets.token_urlsafe(60)}"
-        self.issued[text] = GoogleToken(principal, scope, self._clock() + timedelta(seconds=self.token_life_s))
+        ends = self._clock() + timedelta(seconds=min(self.token_life_s, life_s))
+        self.issued[text] = GoogleToken(principal, scope, ends)
         return text, self.issued[text]
 
     @property
@@ -172,7 +174,7 @@ class PretendGoogle:
             return _api_error(403, "PERMISSION_DENIED", words)
         body = await request.json()
         scope, self.delegates = body["scope"][0], body["delegates"]
-        text, token = self.issue(f"serviceAccount:{account}", scope)
+        text, token = self.issue(f"serviceAccount:{account}", scope, float(body["lifetime"].removesuffix("s")))
         return web.json_response({"accessToken": text, "expireTime": token.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")})
 
     def _left(self, token: GoogleToken) -> int:

@@ -20,6 +20,7 @@ from agent.edge.source_files import google_file
 from agent.model.credential import GoogleIdentity, Token
 from agent.model.document_text import DocumentError, text_of
 from agent.model.google_credentials import (
+    USUAL_LIFETIME_S,
     AuthorizedUser,
     CredentialFile,
     ExternalAccount,
@@ -153,17 +154,22 @@ class GoogleClient:
         found = await self._exchange.federated(account, subject, place, scope)
         if account.service_account is None:
             return found
-        return await self._impersonate(found, account.service_account, wanted)
+        return await self._impersonate(found, account.service_account, wanted, lifetime_s=account.lifetime_s)
 
     async def _impersonate(
-        self, base: GoogleToken, account: str, wanted: str | None, delegates: Sequence[str] = ()
+        self,
+        base: GoogleToken,
+        account: str,
+        wanted: str | None,
+        delegates: Sequence[str] = (),
+        lifetime_s: int = USUAL_LIFETIME_S,
     ) -> GoogleToken:
         """Get the token of an account. It is the last one if it is `wanted`, or if no other one is."""
         self.learned(base.secret)
         if base.principal in (account, f"serviceAccount:{account}"):
             # An account may not impersonate itself without a role on itself.
             return base
-        return await self._exchange.impersonated(base, account, _scope(account, wanted), delegates)
+        return await self._exchange.impersonated(base, account, _scope(account, wanted), delegates, lifetime_s)
 
     async def _from_file(self, name: str, path: Path, wanted: str | None) -> GoogleToken:
         place = named_path(name, path)

@@ -59,12 +59,14 @@ class TokenExchange:
         )
         return _token(reply, place, user.universe, f"user:{user.account}" if user.account else None)
 
-    async def impersonated(self, base: GoogleToken, account: str, scope: str, delegates: Sequence[str]) -> GoogleToken:
+    async def impersonated(
+        self, base: GoogleToken, account: str, scope: str, delegates: Sequence[str], lifetime_s: int
+    ) -> GoogleToken:
         """Use the right of `base` to get a token for a service account."""
         host = f"iamcredentials.{base.universe}"
         url = f"https://{host}/v1/projects/-/serviceAccounts/{account}:generateAccessToken"
         headers = {"Authorization": f"Bearer {base.secret.reveal()}", "Content-Type": "application/json"}
-        body = json.dumps({"scope": [scope], "lifetime": "3600s", "delegates": delegates}).encode()
+        body = json.dumps({"scope": [scope], "lifetime": f"{lifetime_s}s", "delegates": delegates}).encode()
         reply = await self.http.ask(
             CloudRequest(host, url, headers, body=body),
             lambda reply: impersonation_problem(reply, account, base.principal, is_machines=base.is_machines),

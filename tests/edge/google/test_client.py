@@ -159,6 +159,7 @@ async def test_a_token_in_json_is_read_from_its_field(bench: Bench) -> None:
         ({"credential_source": {"environment_id": "aws1"}}, "AWS as credential_source"),
         ({"credential_source": {"certificate": {}}}, "a certificate as credential_source"),
         ({"credential_source": None}, "no credential_source"),
+        ({"service_account_impersonation": {"token_lifetime_seconds": 60}}, "token_lifetime_seconds"),
         ({"audience": "//evil.example/x"}, "audience"),
         ({"subject_token_type": "urn:ietf:params:aws:token-type:aws4_request"}, "subject_token_type"),
         ({"type": "service_account", "private_key": "s3cret-key"}, "does not sign with"),
@@ -304,7 +305,7 @@ async def test_an_issuer_that_google_cannot_reach_is_asked_again_soon(bench: Ben
 @pytest.mark.parametrize(
     ("status", "words", "says", "fix"),
     [
-        (400, "The requested lifetime exceeds the limit of the organization.", "an hour", "organization policy"),
+        (400, "The requested lifetime exceeds the limit of the organization.", "that long", "token_lifetime_seconds"),
         (400, "Request contains an invalid argument.", "not the name of a service account", "google_service_account"),
         (403, "Request is prohibited: vpcServiceControlsUniqueIdentifier x", "service perimeter", "VPC Service"),
         (403, "IAM API has not been used in project 1 before", "API iamcredentials", "enable the API"),

@@ -1,6 +1,7 @@
 """Each way to a service account ends at the account that the user named, with a narrow token."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,11 +20,11 @@ STEPS = [(f"principal:{POOL}/subject/environment-1", FIRST), ("ada", FIRST), (EM
 STEPS += [(f"serviceAccount:{FIRST}", SECOND), (f"serviceAccount:{SECOND}", THIRD)]
 
 
-def file_of(bench: Bench, source: dict[str, Any], *accounts: str) -> str:
+def file_of(bench: Bench, source: dict[str, Any], *accounts: str, **more: Any) -> str:
     """A credential file that impersonates the accounts one after the other."""
     if source is EXTERNAL:
         _, path = bench.subject()
-        source = {**EXTERNAL, "credential_source": {"file": str(path)}}
+        source = {**EXTERNAL, "credential_source": {"file": str(path)}, **more}
         if accounts:
             source["service_account_impersonation_url"] = impersonation_url(accounts[0])
         accounts = accounts[1:]
@@ -69,6 +70,17 @@ async def test_an_account_that_is_named_twice_does_not_impersonate_itself(bench:
     token = await bench.fetch(account=FIRST, GOOGLE_APPLICATION_CREDENTIALS=file)
     assert token.identity == f"serviceAccount:{FIRST}"
     assert bench.google.issued[token.password.reveal()].scope != ALL_SCOPES
+
+
+async def test_a_token_lives_as_long_as_the_file_says(bench: Bench) -> None:
+    """The account in the secret is none of the file's."""
+    bench.google.may_impersonate.update(STEPS)
+    bench.google.token_life_s = 43_200
+    for named, given, life_s in ((None, 600, 600), (None, 7200, 7200), (SECOND, 7200, 3600)):
+        file = file_of(bench, EXTERNAL, FIRST, service_account_impersonation={"token_lifetime_seconds": given})
+        token = await bench.fetch(account=named, GOOGLE_APPLICATION_CREDENTIALS=file)
+        assert token.expires_at is not None
+        assert abs((token.expires_at - datetime.now(UTC)).total_seconds() - life_s) < 60
 
 
 async def test_a_key_that_may_impersonate_is_replaced_by_a_login_that_may(bench: Bench) -> None:
