@@ -60,7 +60,7 @@ def parse_output(content: bytes, registry: Registry, now: datetime) -> Credentia
         raise OutputError("gave an empty password")
     if output.expires_at is not None:
         return output
-    return replace(output, expires_at=jwt.expiry(password.strip()) or token_expiry(output.password))
+    return replace(output, expires_at=_own_end(output.password))
 
 
 def _parse(text: str, registry: Registry, now: datetime) -> CredentialOutput:
@@ -82,8 +82,15 @@ def _of_kubelet(value: Mapping[str, Any], registry: Registry, now: datetime) -> 
     login = login_for(value, registry)
     if login is None:
         raise OutputError(f"gave a {KIND} without a login for {registry}")
-    life = parse_duration(value.get("cacheDuration"))
-    return CredentialOutput(_password(login), _username(login), _after(now, life.total_seconds()) if life else None)
+    password, life = _password(login), parse_duration(value.get("cacheDuration"))
+    # kubelet may keep the login for so long. The password often lives longer: Amazon's twice as long.
+    keep = _after(now, life.total_seconds()) if life else None
+    return CredentialOutput(password, _username(login), _own_end(password) or keep)
+
+
+def _own_end(password: Sensitive) -> datetime | None:
+    """Return the end that a token contains."""
+    return jwt.expiry(password.reveal().strip()) or token_expiry(password)
 
 
 def _password(value: Mapping[str, Any]) -> Sensitive:
