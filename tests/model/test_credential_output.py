@@ -183,14 +183,14 @@ LOGIN = {"username": "ada", "password": SECRET}
     "pattern", ["registry.example.com", "*.example.com", "registry.*.com", "https://reg*.example.com/"]
 )
 def test_a_kubelet_response_gives_the_login_of_the_registry(pattern: str) -> None:
-    """Each label is compared by itself. Of several patterns, the longest counts. It lives for its cacheDuration if it shows no end."""
+    """Each label is compared by itself. Of several patterns, the longest counts. It lives for its cacheDuration."""
     found = response({pattern: LOGIN, "*.*.*": {"username": "bob", "password": "other"}, "example.com": {}})
     assert parsed(found) == ("ada", SECRET, NOW + HOUR)
     assert parsed(response({pattern: LOGIN}, "87600000h")) == ("ada", SECRET, None)
 
 
 def test_a_password_in_a_kubelet_response_lives_until_its_own_end() -> None:
-    """kubelet keeps it for a shorter time: for half of its life, if Amazon's provider gives it."""
+    """The kubelet keeps it for a shorter time: for half of its life, if Amazon's provider gives it."""
     end = NOW + 12 * HOUR
     ecr = base64.b64encode(json.dumps({"payload": "x", "expiration": int(end.timestamp())}).encode()).decode()
     for password in (ecr, token(exp=end.timestamp())):
@@ -198,7 +198,24 @@ def test_a_password_in_a_kubelet_response_lives_until_its_own_end() -> None:
         assert parsed(found) == ("AWS", password, end)
 
 
-OTHERS = ["example.com", "*.com", "*", "registry.example.com:5000", "registry.example.com/path"]
+@pytest.mark.parametrize(
+    ("pattern", "hostname"),
+    [
+        ("docker.io", "docker.io"),
+        ("index.docker.io", "docker.io"),
+        ("https://index.docker.io/v1/", "docker.io"),
+        ("registry-1.docker.io", "docker.io"),
+        ("*.docker.io", "docker.io"),
+        ("Registry.Example.com", "registry.example.com"),
+        ("HTTPS://*.Example.com/v2/", "registry.example.com"),
+    ],
+)
+def test_a_kubelet_response_may_use_each_name_of_the_registry(pattern: str, hostname: str) -> None:
+    """As kubelet does: Docker's key of Docker Hub, a scheme, a version, and capital letters."""
+    assert parsed(response({pattern: LOGIN}), Registry(hostname))[1] == SECRET
+
+
+OTHERS = ["example.com", "*.com", "*", "registry.example.com:5000", "registry.example.com/path", "https://"]
 
 
 @pytest.mark.parametrize("pattern", OTHERS)
