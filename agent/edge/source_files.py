@@ -27,10 +27,10 @@ def files_of(source: TokenSource, environ: Mapping[str, str]) -> tuple[Path, ...
             return (Path(source.origin.words[0]),)
         case AwsIdentity() if source.keys is None:
             aws = home(environ) / ".aws"
-            config = environ.get("AWS_CONFIG_FILE") or aws / "config"
-            keys = environ.get("AWS_SHARED_CREDENTIALS_FILE") or aws / "credentials"
+            config = environ.get("AWS_CONFIG_FILE") or str(aws / "config")
+            keys = environ.get("AWS_SHARED_CREDENTIALS_FILE") or str(aws / "credentials")
             # Where `aws sso login`, `aws login` and a typed MFA code leave their result.
-            return (Path(config), Path(keys), aws / "sso/cache", aws / "login/cache", aws / "cli/cache")
+            return (expanded(config), expanded(keys), aws / "sso/cache", aws / "login/cache", aws / "cli/cache")
         case GoogleIdentity():
             return (google_file(environ),)
     return ()
@@ -39,6 +39,11 @@ def files_of(source: TokenSource, environ: Mapping[str, str]) -> tuple[Path, ...
 def files_in_variables(environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the files of the environment's own identity that variables name."""
     return tuple(Path(environ[variable]) for variable in _VARIABLES if environ.get(variable))
+
+
+def expanded(aws_file: str) -> Path:
+    """Return the path of a file of AWS as the SDK does: with the values of variables and of `~`."""
+    return Path(os.path.expanduser(os.path.expandvars(aws_file)))  # noqa: PTH111 - Path's method fails without a home
 
 
 def google_file(environ: Mapping[str, str]) -> Path:

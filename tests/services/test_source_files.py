@@ -98,6 +98,24 @@ async def test_a_new_login_to_a_cloud_is_noticed(
         assert bench.changed == [made.logins[0].source] * number
 
 
+@pytest.mark.parametrize("variable", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
+@pytest.mark.parametrize("written", ["~/elsewhere/team", "$HOME/elsewhere/team"])
+async def test_a_file_of_aws_is_watched_where_the_sdk_reads_it(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, written: str
+) -> None:
+    """The SDK expands `~` and variables in its path."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setitem(ENVIRON, "HOME", str(tmp_path))
+    monkeypatch.setitem(ENVIRON, variable, written)
+    hostname = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+    made = plan({"name": "team", "hostname": hostname, "username": "runner-native"})
+    await bench.follow(made)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/team").write_text("[default]\n")
+    await bench.clock.advance(10)
+    assert bench.changed == [made.logins[0].source]
+
+
 async def test_only_files_of_the_current_plan_are_watched(bench: Bench, tmp_path: Path) -> None:
     """Commands have no file. A secret that is removed needs no watch."""
     await bench.follow(planned(password_file=str(tmp_path / "token"))[0])

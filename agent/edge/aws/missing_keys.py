@@ -9,6 +9,7 @@ from typing import Final
 from agent.edge.aws.interactive_login import InteractiveLogin
 from agent.edge.permission_hints import Account
 from agent.edge.regular_file import open_regular
+from agent.edge.source_files import expanded
 from agent.model.aws_errors import SUBJECT
 from agent.model.commands import command, shown
 from agent.model.problems.aws import AwsCredentialsMissing, AwsSetupUnusable
@@ -41,8 +42,7 @@ def unreadable_file(environ: Mapping[str, str]) -> AwsSetupUnusable | None:
     """
     for variable, default in _FILES.items():
         named = environ.get(variable)
-        # The SDK expands both, too.
-        path = Path(os.path.expandvars(named or default)).expanduser()
+        path = expanded(named or default)
         try:
             with open_regular(path):
                 pass
