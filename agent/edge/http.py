@@ -244,8 +244,10 @@ async def _bridged(proxy: Proxy) -> AsyncIterator[Proxy]:
 def _bypassed(host: str, port: int | None, no_proxy: str) -> bool:
     """Return whether NO_PROXY matches `host`, by name, domain, address or network, or by `*`."""
     for entry in no_proxy.lower().split(","):
-        name = entry.strip().removesuffix(f":{port}").removeprefix("*.").lstrip(".")
-        if name and (name in ("*", host) or host.endswith(f".{name}") or _within(host, name)):
+        name = entry.strip().removesuffix(f":{port}")
+        # As in Go, and therefore in docker: with a dot in front, a domain itself does not match, only names in it.
+        inside = f".{name.removeprefix('*.').removeprefix('.')}"
+        if name and (name in ("*", host) or host.endswith(inside) or _within(host, name)):
             return True
     return False
 

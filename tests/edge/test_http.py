@@ -230,10 +230,14 @@ async def test_an_unreachable_proxy_does_not_reveal_its_password(monkeypatch: py
         ("dash.example:80", "dash.example", True),
         ("dash.example:81", "dash.example", False),
         ("ash.example", "dash.example", False),
+        ("dash.example", "dash.example", True),
+        (".dash.example", "dash.example", False),
+        ("*.dash.example", "dash.example", False),
+        (".dash.example:80", "a.dash.example", True),
     ],
 )
 async def test_obeys_no_proxy(no_proxy: str, host: str, direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NO_PROXY may hold names, domains, addresses, networks and ports. Loopback never uses a proxy."""
+    """NO_PROXY may hold names, domains, addresses, networks and ports, as in docker. Loopback never uses one."""
     asked = asyncio.Event()
 
     async def proxy(_request: web.BaseRequest) -> web.Response:
