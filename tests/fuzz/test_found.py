@@ -189,7 +189,7 @@ def test_what_is_no_http_is_not_quoted(end: bytes) -> None:
 
 def test_the_owners_of_old_keys_are_forgotten() -> None:
     """A role's session gets new keys every few hours, and an environment may live for months."""
-    owners: dict[str, str | None] = {}
+    owners: dict[str, str] = {}
     for number in range(1_000):
         remember_owner(owners, f"ASIA{number}", "arn")
     assert len(owners) <= 50

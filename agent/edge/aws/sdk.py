@@ -72,8 +72,8 @@ class AwsSdk:
     scrub: Callable[[str], str] = str
     _loader: Loader = field(default_factory=primed_loader, init=False)
     _http: HttpClient = field(default_factory=HttpClient, init=False)
-    _owners: dict[str, str | None] = field(default_factory=dict, init=False)
-    """ARN by access key id. None if STS did not answer."""
+    _owners: dict[str, str] = field(default_factory=dict, init=False)
+    """ARN by access key id."""
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> Token:
         """Get a token for `identity`: find keys, assume the role if there is one, ask ECR. Each has `call_timeout_s`.
@@ -169,11 +169,13 @@ class AwsSdk:
         finally:
             naming.cancel()
             await asyncio.gather(naming, return_exceptions=True)
-        remember_owner(self._owners, key, naming.result() if done else None)
-        return replace(token, identity=self._owners[key])
+        arn = naming.result() if done else None
+        if arn is not None:  # else the next renewal asks again: STS may only have been slow
+            remember_owner(self._owners, key, arn)
+        return replace(token, identity=arn)
 
 
-def remember_owner(owners: dict[str, str | None], key: str, arn: str | None) -> None:
+def remember_owner(owners: dict[str, str], key: str, arn: str) -> None:
     """Remember the owner of a key, and forget the oldest: each new session of a role has new keys."""
     owners[key] = arn
     while len(owners) > _MAX_OWNERS:

@@ -123,16 +123,19 @@ async def test_uses_us_east_1_for_ecr_public(cloud: AwsServer) -> None:
 
 @pytest.mark.parametrize("fault", ["refused", "silent"])
 async def test_a_token_does_not_wait_for_the_arn_of_its_owner(cloud: AwsServer, fault: str) -> None:
-    """Many networks allow only ECR. The ARN is then unknown, and is not requested a second time."""
+    """Many networks allow only ECR. The ARN is then unknown, until STS returns it at a later renewal."""
     if fault == "silent":
         cloud.silent.add("GetCallerIdentity")
     else:
         cloud.answers["GetCallerIdentity"] = sts_error("AccessDenied", "no", 403)
     aws = AwsSdk(user="vscode", environ={}, now=lambda: datetime.now(UTC))
+    assert (await aws.fetch_token(identity(), AwsSettings())).identity is None
+    cloud.silent.clear()
+    cloud.answers.clear()
     for _ in range(2):
         token = await aws.fetch_token(identity(), AwsSettings())
-        assert token.identity is None
-    assert [call.action for call in cloud.calls].count("GetCallerIdentity") == 1
+        assert token.identity == "arn:aws:sts::123456789012:assumed-role/env/i-0abc"
+    assert [call.action for call in cloud.calls].count("GetCallerIdentity") == 2
 
 
 async def test_returns_the_time_of_the_server(cloud: AwsServer) -> None:
