@@ -63,7 +63,8 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
             decision = _succeeded(state, event, now, rules)
         case Checked(), Stage.LOGGED_IN:
             asked = replace(state, question=now.after(event.check_in) if event.check_in is not None else None)
-            decision = _wait(replace(asked, stage=Stage.DUE) if event.log_in_again else asked, (), now)
+            refused = replace(asked, stage=Stage.DUE, has_logged_in=False)
+            decision = _wait(refused if event.log_in_again else asked, (), now)
         case Refused(), Stage.LOGGED_IN:
             refused = replace(state, failures=state.failures + 1, retry=now.after(event.retry_in))
             decision = _fail(refused, event.problem, now, rules)

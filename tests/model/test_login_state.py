@@ -368,6 +368,13 @@ def reported(decision: Decision) -> tuple[Problem, ...]:
     return report.problems
 
 
+def test_a_refused_token_does_not_work_because_the_next_login_fails() -> None:
+    """The registry gave the token for a password, which may still work. Until it does, nothing is logged in."""
+    refused = ends(LoginState(HOST, Stage.LOGGED_IN, has_logged_in=True), Checked(None, log_in_again=True))
+    trying = ends(refused.state, Woken("a"))
+    assert ends(trying.state, Failed(PROBLEMS[1], timedelta(minutes=1))).state.status is State.RETRYING
+
+
 def test_a_refused_password_does_not_work_because_the_registry_is_down_later() -> None:
     """As long as the registry has not accepted it, nobody knows that the next pull works."""
     refused = ends(LoginState(HOST, Stage.LOGGED_IN, has_logged_in=True), Refused(PROBLEMS[0], timedelta(minutes=30)))
