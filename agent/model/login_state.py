@@ -84,7 +84,9 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
 
 
 def _verified(state: LoginState, event: Verified, now: Now, rules: Rules) -> Decision:
-    state = replace(state, expiry=state.expiry if event.holds_login else None, lost=event.lost)
+    state = replace(state, lost=event.lost)
+    if not event.holds_login:
+        state = replace(state, expiry=None, has_logged_in=False)
     # A person's request does not wait, whichever secret it was made for.
     if event.rejection is None or state.requested_id is not None:
         return _wait(replace(state, stage=Stage.DUE), (), now)

@@ -72,6 +72,7 @@ def format_state(state: SavedState) -> bytes:
             "docker_key": login.docker_key,
             "digests": login.digests,
             "expires_at": login.expires_at and login.expires_at.isoformat(),
+            "source": login.source,
         }
         for hostname, login in state.entries.items()
     }
@@ -132,11 +133,13 @@ def _stored_login(hostname: str, fields: _Fields) -> StoredLogin:
     if parse_hostname(hostname).hostname != hostname or not isinstance(fields["digests"], list):
         raise ValueError("not a login")
     expires_at = fields["expires_at"]
-    _check_texts(fields["docker_key"], *fields["digests"])
+    source = fields.get("source")
+    _check_texts(fields["docker_key"], *fields["digests"], source or "")
     return StoredLogin(
         docker_key=fields["docker_key"],
         digests=tuple(fields["digests"]),
         expires_at=None if expires_at is None else _moment(expires_at),
+        source=source,
     )
 
 

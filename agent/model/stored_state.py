@@ -11,11 +11,13 @@ class StoredLogin:
     """The login that the agent stored for one registry.
 
     `digests` are keyed hashes of this login and of the logins that the agent stored there before, the newest first.
+    `source` is a keyed hash of the newest one and of the source that gave its password. None if the secret holds it.
     """
 
     docker_key: str
     digests: tuple[str, ...]
     expires_at: datetime | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from agent.model.login_state import decide
 from agent.model.plan import Login
 from agent.model.problem import ProblemError
 from agent.model.status import RegistryStatus
+from agent.services.endless_logins import EndlessLogins
 from agent.services.login_attempt import LoginAttempts
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.waiting import wait_until
@@ -41,7 +42,8 @@ from agent.services.waiting import wait_until
 class RegistryLogin:
     """Keeps one registry logged in for as long as `run` goes on. A changed secret gets a login of its own.
 
-    `ends_at` is when the login that Docker already holds expires; None if it does not, or if it is not ours.
+    `ends_at` is when the login that Docker already holds expires; None if it does not, or if it is not ours. `endless`
+    knows whether one that does not end is ours.
     `on_first_attempt` is called once, when the registry was attempted or skipped. `pending_id` is the ID of an attempt
     that somebody requested from the login before this one.
     """
@@ -52,11 +54,13 @@ class RegistryLogin:
         dependencies: LoginDependencies,
         *,
         ends_at: datetime | None,
+        endless: EndlessLogins,
         on_first_attempt: Callable[[], None],
         pending_id: str | None = None,
     ) -> None:
         self.login: Final = login
         self._deps: Final = dependencies
+        self._endless: Final = endless
         self._on_first_attempt: Final = on_first_attempt
         self._requested_id: str | None = None
         self._needed = False
@@ -66,7 +70,11 @@ class RegistryLogin:
         self._attempts: Final = LoginAttempts(login, dependencies)
         now, hostname = self._now(), login.registry.hostname
         expiry = Deadline.when(ends_at, now.wall, now.monotonic) if ends_at is not None else None
-        self._state = LoginState(hostname, attempt_id=pending_id, requested_id=pending_id, expiry=expiry)
+        works = ends_at is None and endless.may_work(login)
+        self._has_earlier: Final = works or ends_at is not None
+        self._state = LoginState(
+            hostname, attempt_id=pending_id, requested_id=pending_id, expiry=expiry, has_logged_in=works
+        )
         self.status = RegistryStatus(
             hostname=hostname,
             secret=login.secret.name,
@@ -137,6 +145,8 @@ class RegistryLogin:
         outcome: Event | None = None
         for action in decision.actions:
             outcome = await self._carry_out(action, last=last) or outcome
+        if outcome is not None:
+            self._endless.note(self.login, outcome)
         return outcome, decision.wake_at
 
     async def _carry_out(self, action: Action, *, last: bool) -> Event | None:
@@ -182,10 +192,11 @@ class RegistryLogin:
 
     async def _resume(self) -> bool:
         """Trust the state directory only as long as Docker may hold the login that it describes."""
-        state = self._state
-        if self._resumed is not None or state.expiry is None or state.has_logged_in or state.removed:
+        state, has_stored = self._state, self.status.logged_in_at is not None
+        if self._resumed is not None or not self._has_earlier or has_stored or state.removed:
             return True
-        self._resumed = await self._deps.reconciler.resume(self.login.registry, state.expiry.at)
+        ends_at = state.expiry.at if state.expiry is not None else None
+        self._resumed = await self._deps.reconciler.resume(self.login.registry, ends_at)
         if self._resumed is False:
             self.status = replace(self.status, expires_at=None)
             self._deps.board.put_registry(self.status)

@@ -71,7 +71,10 @@ class LoginHashes:
         digest = self.digest(registry.docker_key, login)
         before = [other for other in self.own(registry) or () if other != digest]
         digests = (digest, *before)[:_REMEMBERED]
-        self._state_file.set_entry(registry.hostname, StoredLogin(registry.docker_key, digests, expires_at))
+        former = self._state_file.entries().get(registry.hostname)
+        # It counts only for the login that it was recorded for.
+        source = former.source if former else None
+        self._state_file.set_entry(registry.hostname, StoredLogin(registry.docker_key, digests, expires_at, source))
         await self._state_file.flush()
 
     async def record_after(self, registry: Registry, login: Entry, expires_at: datetime | None) -> None:

@@ -10,6 +10,7 @@ from agent.model.plan import Login, Plan, Skipped
 from agent.model.registry import parse_hostname
 from agent.model.status import Phase, RegistryStatus, State
 from agent.services.cleanup import LoginCleanup
+from agent.services.endless_logins import EndlessLogins
 from agent.services.login import RegistryLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.ports import StateFile
@@ -26,6 +27,7 @@ class Logins:
         self._deps: Final = dependencies
         self._state_file: Final = state_file
         self._want_aws: Final = want_aws
+        self._endless: Final = EndlessLogins(state_file)
         self._logins: Final[dict[str, RegistryLogin]] = {}
         self._tasks: Final[dict[str, asyncio.Task[None]]] = {}
         self._skipped: Final[dict[str, RegistryStatus]] = {}
@@ -169,7 +171,14 @@ class Logins:
             self._check_phase()
 
         ends_at = former.expires_at if former else None
-        fresh = RegistryLogin(login, self._deps, ends_at=ends_at, on_first_attempt=tried, pending_id=pending_id)
+        fresh = RegistryLogin(
+            login,
+            self._deps,
+            ends_at=ends_at,
+            endless=self._endless,
+            on_first_attempt=tried,
+            pending_id=pending_id,
+        )
         self._logins[hostname] = fresh
         return fresh
 

@@ -113,7 +113,7 @@ class ConfigReconciler:
             self._reports.show(login)
         return AppliedLogin(login.stored_in, login.findings, login.ours)
 
-    async def resume(self, registry: Registry, expires_at: datetime) -> bool | None:
+    async def resume(self, registry: Registry, expires_at: datetime | None) -> bool | None:
         """Keep a login in place that the agent stored before its start. False if Docker does not hold it any more.
 
         None if its store cannot be read. Then `lost` gives the reason, and `on_lost` is called when to try again.

@@ -56,6 +56,31 @@ def test_the_login_stays_while_the_command_fails(world: World, program: Path) ->
     world.cleared("renewal_failing", door.hostname)
 
 
+def test_a_login_without_an_end_stays_at_a_restart_while_the_command_fails(world: World, program: Path) -> None:
+    """It works, so nobody has to act yet. Once it is gone, somebody has to."""
+    script(program, f"cat {shlex.quote(str(right(world)))}")
+    door = world.registry("team", secret={"username": USER, "password_command": [str(program)]})
+    world.start()
+    world.agent.wait_logged_in(door.hostname)
+    world.agent.end()
+    script(program, "exit 4")
+    world.start()
+    world.raised(CODE, door.hostname, severity="warning", says="status 4")
+    world.agent.wait_logged_in(door.hostname)
+    assert stored(world, door) == PASSWORD
+    world.agent.end()
+    config = world.agent.docker_config()
+    del config["auths"][door.hostname]
+    (world.agent.docker / "config.json").write_text(json.dumps(config))
+    world.start()
+    world.raised(CODE, door.hostname, severity="error", says="status 4")
+    row = world.agent.registry(door.hostname)
+    assert row is not None
+    assert row["state"] == "retrying"
+    script(program, f"cat {shlex.quote(str(right(world)))}")
+    world.cleared(CODE, door.hostname)
+
+
 @causes(CODE)
 def test_a_command_that_never_worked_is_an_error(world: World, program: Path) -> None:
     """Nothing is logged in, so somebody must act."""

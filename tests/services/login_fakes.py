@@ -5,7 +5,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
+from pathlib import Path
 
+from agent.edge.state_file import StateFile
 from agent.model.credential import Credential, TokenSource
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
@@ -20,6 +22,7 @@ from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
 from agent.services.confirmed_time import ConfirmedTime
 from agent.services.docker_login import DockerLoginResult
+from agent.services.endless_logins import EndlessLogins
 from agent.services.login import RegistryLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.served_logins import ServedLogins
@@ -154,8 +157,8 @@ class FakeReconciler:
     async def note_preexisting(self, registries: Iterable[Registry]) -> None:
         self.noted.append([registry.hostname for registry in registries])
 
-    async def resume(self, registry: Registry, expires_at: datetime) -> bool | None:
-        assert expires_at.tzinfo is not None
+    async def resume(self, registry: Registry, expires_at: datetime | None) -> bool | None:
+        assert expires_at is None or expires_at.tzinfo is not None
         return None if registry.hostname in self.unread else registry.hostname in self.stored
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
@@ -278,6 +281,7 @@ class Bench:
         self.credentials = FakeCredentials(self.clock, self.time)
         self.docker_login = FakeDockerLogin(self.clock, self.time)
         self.served = ServedLogins()
+        self.state_file = StateFile(None, Path("/home/ada/.docker"))
         self.reconciler = FakeReconciler(self.served)
         self.login_check = FakeLoginCheck(self.clock)
         self.jitter = 0.0
@@ -304,7 +308,13 @@ class Bench:
         )
 
     def login(self, login: Login, ends_at: datetime | None = None) -> RegistryLogin:
-        return RegistryLogin(login, self.dependencies, ends_at=ends_at, on_first_attempt=self._count)
+        return RegistryLogin(
+            login,
+            self.dependencies,
+            ends_at=ends_at,
+            endless=EndlessLogins(self.state_file),
+            on_first_attempt=self._count,
+        )
 
     @property
     def row(self) -> RegistryStatus:

@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from agent.edge.state_file import StateFile
 from agent.model.problems.aws import AwsUnreachable
 from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import CredentialStoreFailed
@@ -26,7 +24,6 @@ NATIVE = {"name": "team-ecr", "hostname": ECR, "username": "runner-native"}
 class Stage(Bench):
     def __init__(self) -> None:
         super().__init__()
-        self.state_file = StateFile(None, Path("/home/ada/.docker"))
         self.aws_wanted: list[bool] = []
         self.logins = Logins(
             self.dependencies,
