@@ -66,7 +66,6 @@ class Context:
         sockets: Sequence[Path],
         try_refused: bool,
     ) -> None:
-        """Reads the state directory, so it blocks."""
         settings = loaded.settings
         self.loaded: Final = loaded
         self.settings: Final = settings
@@ -105,12 +104,13 @@ class Context:
         )
         self.podman: Final = PodmanAuthFiles(environ, paths.home(environ))
         self.overrides: Final = Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.cli.installed)
-        state_file = StateFile.loaded(paths.state_directory(environ), settings.docker.config_dir)
-        self.hashes: Final = LoginHashes(state_file, has_ended=lambda _: False)
+        # Read within the checks, because the file system may hang.
+        self.state_file: Final = StateFile(paths.state_directory(environ), settings.docker.config_dir)
+        self.hashes: Final = LoginHashes(self.state_file, has_ended=lambda _: False)
         time = ConfirmedTime(Clock())
         probe = time.observing(self.requests.probe)
         self.rejections: Final = Rejections(
-            state_file,
+            self.state_file,
             time,
             scrub=self.scrubber.scrub,
             chain=lambda cloud: chain_inputs(settings.of_cloud(cloud), environ),

@@ -70,7 +70,7 @@ class Doctor:
     async def _check(self) -> None:
         context = self._context
         self._shared.add(*environment.settings(context.loaded))
-        await self._read_secrets()
+        await asyncio.gather(self._read_secrets(), environment.read_state(context.state_file))
         has_ecr = any(login.kind is not Kind.BASIC for login in context.plan.logins)
         tools = environment.tools(context.probes, has_ecr=has_ecr)
         status = environment.agent(context.sockets, context.user, context.config.path.parent)

@@ -15,6 +15,7 @@ from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRun
 from agent.edge.paths import credentials_directory
 from agent.edge.secret_url import SecretUrl, without_secrets
 from agent.edge.source_files import files_in_variables
+from agent.edge.state_file import StateFile
 from agent.edge.tool_probes import ToolProbes
 from agent.model.engine import EngineAnswer, engine_problem
 from agent.model.problem import Problem, ProblemError
@@ -35,10 +36,14 @@ from agent.settings_loader.sources import DEFAULT_FILE
 
 _CALLS: Final = BlockingCalls("doctor", limit=64)
 _SOURCE_S: Final = 6.0
+_STATE_S: Final = 4.0
 _TOOL_S: Final = 8.0
 _AGENT_S: Final = 3.0
+_SOCKET_S: Final = 6.0
+"""For the search too. The file system of a socket that no agent listens on may hang."""
 _RESTART: Final = "restart the agent; if it still does not answer, run `registry-agent logs`"
 _FIND_LISTENER: Final = "run `ss -xlp` to find the program that listens on the agent's socket"
+_CHECK_FILE_SYSTEM: Final = "check whether the file system of your home directory (NFS?) is down"
 _SECRETS_SHOWN: Final = 6
 
 
@@ -54,6 +59,14 @@ class Tools:
 
     def lost(self, program: Path, problem: Problem) -> None:
         """Part of the protocol that a login needs. The doctor looks for its tools only once, so it does nothing."""
+
+
+async def read_state(state_file: StateFile) -> None:
+    """Read which logins are the agent's, and what registries refused. If that hangs, every login is a person's."""
+    try:
+        state_file.use(await _CALLS.call("state", state_file.find, timeout=_STATE_S))
+    except OSError:  # TimeoutError is one
+        state_file.treat_all_as_foreign("does not answer")
 
 
 def settings(loaded: Loaded) -> list[Check]:
@@ -192,12 +205,14 @@ async def agent(places: Sequence[Path], user: str, docker_config: Path) -> tuple
     The other shared checks do not depend on it: the doctor looks at everything itself.
     """
     try:
-        status = parse_status(await _CALLS.call(AGENT, lambda: AgentClient(places).status(_AGENT_S), timeout=None))
+        status = parse_status(await _CALLS.call(AGENT, lambda: AgentClient(places).status(_AGENT_S), timeout=_SOCKET_S))
     except AgentNotRunning:
         missing = skipped(AGENT, "no running agent that this user can reach", "start it with `registry-agent run`")
         return None, [missing]
     except AgentNotResponding as fault:
         return None, [broken(AGENT, printable(f"an agent is listening, but {fault}"), _RESTART)]
+    except TimeoutError:
+        return None, [broken(AGENT, "the file system of the agent's socket does not answer", _CHECK_FILE_SYSTEM)]
     except (KeyError, TypeError):
         # It answers in JSON, but not with a status.
         return None, [broken(AGENT, "the program on the agent's socket is not an agent", _FIND_LISTENER)]

@@ -2,12 +2,13 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from agent.blocking import BlockingCalls
 from agent.doctor.agent_status import AgentStatus
 from agent.doctor.check import Check, from_problem, passed, with_more
 from agent.doctor.context import Context
@@ -20,6 +21,10 @@ from agent.model.text import printable
 from agent.services.docker_login import DockerLogin
 from agent.services.rejections import Rejections
 
+T = TypeVar("T")
+
+_CALLS: Final = BlockingCalls("doctor-runtime")
+_RUNTIME_S: Final = 1.0
 _MAX_TIMEOUT_S: Final = 14.0
 _NOT_RESENT: Final = (
     "the doctor does not send it again, because registries lock accounts; "
@@ -75,11 +80,25 @@ async def try_login(login: Login, credential: Credential, context: Context, tool
 
 @contextlib.contextmanager
 def leaves_no_runtime_directory(runtime: Path) -> Iterator[None]:
-    """On exit, remove the runtime directory if it did not exist before and nothing else uses it. Blocking."""
-    missing = [above for above in (runtime, *runtime.parents) if not os.access(above, os.F_OK)]
+    """On exit, remove the runtime directory if it did not exist before and nothing else uses it.
+
+    Blocking, but not for long: the directory may be in a home directory that hangs.
+    """
+    missing = _within_time(lambda: [above for above in (runtime, *runtime.parents) if not os.access(above, os.F_OK)])
     try:
         yield
     finally:
-        for directory in missing:
-            with contextlib.suppress(OSError):
-                directory.rmdir()
+        _within_time(lambda: _remove(missing or []))
+
+
+def _within_time(work: Callable[[], T]) -> T | None:
+    """Return what `work` returns, or None if it takes too long."""
+    with contextlib.suppress(OSError):  # TimeoutError is one
+        return _CALLS.submit("runtime", work).result(_RUNTIME_S)
+    return None
+
+
+def _remove(directories: Iterable[Path]) -> None:
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            directory.rmdir()

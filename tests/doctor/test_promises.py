@@ -19,6 +19,7 @@ from tests.fakecloud.faults import Answer
 from tests.hunt.canary import Canary, Hunt
 from tests.hunt.sampler import Sampler
 from tests.rig.agent import REGISTRY_AGENT
+from tests.rig.hanging import HangingDirectory
 from tests.rig.needs import need
 from tests.rig.waiting import PATIENCE_S, until
 
@@ -75,6 +76,19 @@ def _snapshot(home: Path) -> dict[str, tuple[object, ...]]:
         content = path.read_bytes() if path.is_file() else None
         found[str(path)] = (content, about.st_ino, about.st_mode, about.st_mtime_ns, about.st_ctime_ns)
     return found
+
+
+@pytest.mark.parametrize("variable", ["HOME", "STATE_DIRECTORY", "RUNTIME_DIRECTORY"])
+def test_ends_in_time_if_a_directory_of_the_agent_hangs(
+    world: World, doctor: Doctor, hanging: HangingDirectory, variable: str
+) -> None:
+    """As in a home directory on an NFS server that is down. All other checks have results."""
+    world.prepare()
+    world.agent.env[variable] = str(hanging.path / "directory")
+    report = doctor(world.good.hostname, timeout=TOTAL_S)
+    assert report.code == 2
+    assert report.link("/v2/", world.good.hostname)["outcome"] == "ok"
+    assert "time ran out" not in json.dumps(report.document)
 
 
 def test_changes_nothing(world: World, doctor: Doctor) -> None:
