@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from agent.doctor.check import AGENT, Check, Outcome, is_cause, passed, skipped
 from agent.model.problem import Needs, Severity
+from agent.model.problems.stored_login import LoginOverridden
 from agent.model.status import State
 from agent.model.text import printable
 
@@ -31,6 +32,8 @@ class AgentStatus:
     headline: str
     rows: Mapping[str, AgentRow]
     reasons: tuple[tuple[str, Check], ...]
+    overridden: frozenset[str]
+    """The registries for which something is used instead of the agent's login, even if that is only a notice."""
 
     @property
     def shared_reasons(self) -> list[Check]:
@@ -58,6 +61,10 @@ class AgentStatus:
         row = self.rows.get(hostname)
         return row is not None and row.state == State.LOGGED_IN
 
+    def stores_login(self, hostname: str) -> bool:
+        """Whether the login that Docker finds for the registry is the agent's."""
+        return self.is_logged_in(hostname) and hostname not in self.overridden
+
 
 def parse_status(document: Json) -> AgentStatus:
     """Parse a status document of any version, from a program that may not be an agent.
@@ -75,6 +82,7 @@ def parse_status(document: Json) -> AgentStatus:
         reasons=tuple(
             (str(each.get("subject")), _reason(each)) for each in warnings if each.get("severity") != Severity.NOTICE
         ),
+        overridden=frozenset(str(each.get("subject")) for each in warnings if each.get("code") == LoginOverridden.code),
     )
 
 

@@ -13,6 +13,7 @@ from agent.blocking import BlockingCalls
 from agent.doctor.agent_status import AgentStatus
 from agent.doctor.check import Check, CheckRun, broken, from_problem, not_reached, passed, skipped, with_more
 from agent.doctor.context import Context
+from agent.doctor.ownership import entry_of, is_ours
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.paths import docker_directory
 from agent.edge.permission_hints import no_inodes, permission_hint
@@ -188,7 +189,7 @@ class EffectiveLogin:
         # The registry may repeat the password in its answer.
         self.context.learned(held.entry.secret)
         source = self.login.source if self.login else None
-        secret = isinstance(source, Credential) and _entry(source).same_login(held.entry)
+        secret = isinstance(source, Credential) and entry_of(source).same_login(held.entry)
         if secret or self._ended(held.entry):
             return None
         return await self.context.requests.check(self.registry, held.entry, _ASK_S)
@@ -216,7 +217,7 @@ class EffectiveLogin:
         self, held: HeldLogin, stored: Entry | None, helper: str | None, login: Login, *, works: bool
     ) -> Check:
         """Compare with the secret, by the agent's own evaluation: doctor and status then use the same words."""
-        ours = stored is not None and self._is_ours(stored, login)
+        ours = stored is not None and is_ours(stored, login, self.context, self.status)
         desired = DesiredLogin(self.registry, _expected(stored, login, ours=ours), None)
         result = StoreResult(helper or CONFIG_FILE, stored, ours or stored is None, works=works)
         problems = self.context.overrides.of(desired, result, await self.context.podman.read(), self.document)
@@ -246,25 +247,9 @@ class EffectiveLogin:
         fix = f"give secret {printable(self.login.secret.name, 100)} to the agent too: it does not know {hostname}"
         return broken("in use", message, fix)
 
-    def _is_ours(self, found: Entry, login: Login) -> bool:
-        """Whether the agent wrote this entry: by the hashes of what it wrote, else by comparing with the secret.
-
-        The hashes are missing if the agent never ran here. For an ECR token, the user name then has to do.
-        """
-        if self.context.hashes.known(self.registry, found):
-            return True
-        ran_here = self.context.hashes.own(self.registry) is not None
-        if isinstance(login.source, Credential):
-            return _entry(login.source).same_login(found) or (found.identity_token and not ran_here)
-        return not ran_here and found.username == ECR_USER
-
 
 def _expected(found: Entry | None, login: Login, *, ours: bool) -> Entry:
     """The entry that the agent would store. A token is not known before it is fetched, so `found` stands for it."""
     if isinstance(login.source, Credential) and not (found and ours):
-        return _entry(login.source)
+        return entry_of(login.source)
     return found or Entry(ECR_USER, Sensitive(""))
-
-
-def _entry(credential: Credential) -> Entry:
-    return Entry(credential.username, credential.password)

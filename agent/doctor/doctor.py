@@ -70,7 +70,9 @@ class Doctor:
     async def _check(self) -> None:
         context = self._context
         self._shared.add(*environment.settings(context.loaded))
-        await asyncio.gather(self._read_secrets(), environment.read_state(context.state_file))
+        config_dir = self._settings.docker.config_dir
+        state = environment.read_state(context.state_file, context.environ, config_dir)
+        await asyncio.gather(self._read_secrets(), state)
         has_ecr = any(login.kind is not Kind.BASIC for login in context.plan.logins)
         tools = environment.tools(context.probes, has_ecr=has_ecr)
         status = environment.agent(context.sockets, context.user, context.config.path.parent)

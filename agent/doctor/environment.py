@@ -12,9 +12,10 @@ from agent.doctor.agent_status import AgentStatus, parse_status
 from agent.doctor.check import AGENT, Check, Outcome, broken, from_problem, passed, skipped
 from agent.edge import secret_files
 from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
-from agent.edge.paths import credentials_directory
+from agent.edge.paths import credentials_directory, state_directories
 from agent.edge.secret_url import SecretUrl, without_secrets
 from agent.edge.source_files import files_in_variables
+from agent.edge.state_directory import last_written_state
 from agent.edge.state_file import StateFile
 from agent.edge.tool_probes import ToolProbes
 from agent.model.engine import EngineAnswer, engine_problem
@@ -61,10 +62,15 @@ class Tools:
         """Part of the protocol that a login needs. The doctor looks for its tools only once, so it does nothing."""
 
 
-async def read_state(state_file: StateFile) -> None:
-    """Read which logins are the agent's, and what registries refused. If that hangs, every login is a person's."""
+async def read_state(state_file: StateFile, environ: Mapping[str, str], docker_config: Path) -> None:
+    """Read which logins are the agent's, and what registries refused. If that hangs, every login is a person's.
+
+    An agent that systemd runs has another state directory than this shell.
+    """
+    directories = state_directories(environ)
     try:
-        state_file.use(await _CALLS.call("state", state_file.find, timeout=_STATE_S))
+        found = await _CALLS.call("state", lambda: last_written_state(directories, docker_config), timeout=_STATE_S)
+        state_file.use(found)
     except OSError:  # TimeoutError is one
         state_file.treat_all_as_foreign("does not answer")
 

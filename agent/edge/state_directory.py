@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -64,6 +65,15 @@ def find_state(directory: Path, docker_config: Path) -> FoundState:
     if _is_kept_aside(directory) or any(isinstance(state, str) for state in files.values()):
         new = replace(new, preexisting={})
     return FoundState(named if first in files else first, new)
+
+
+def last_written_state(directories: Iterable[Path], docker_config: Path) -> FoundState:
+    """Return the state that an agent has written last for a Docker configuration, else that in the first directory.
+
+    Changes nothing. Blocks.
+    """
+    found = [find_state(directory, docker_config) for directory in directories]
+    return max(found, key=lambda each: _written_at(each.path))
 
 
 def known_configurations(directory: Path) -> list[Path]:

@@ -1,0 +1,121 @@
+"""Which logins the doctor takes for the agent's own, wherever the agent keeps its state."""
+
+import json
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+from agent.demo.registries import BasicAuth
+from tests.codes.programs import script
+from tests.codes.world import LOGIN, PERSON, USER, USERS, Door, World
+from tests.doctor.machine import Doctor
+from tests.scenarios.other_clouds import OtherClouds
+from tests.scenarios.passwords import right
+
+
+def _gar(world: World) -> Door:
+    clouds = OtherClouds.of(world)
+    return clouds.gar(clouds.new_account())
+
+
+def _acr(world: World) -> Door:
+    return OtherClouds.of(world).acr()[0]
+
+
+def _file(world: World) -> Door:
+    return world.registry(
+        "file", BasicAuth({**USERS, **PERSON}), {"username": USER, "password_file": str(right(world))}
+    )
+
+
+def _command(world: World) -> Door:
+    """The command gives the user name too."""
+    login = world.sources.directory / "login.json"
+    login.write_text(json.dumps(LOGIN))
+    program = world.home / "give"
+    script(program, f"cat {login}")
+    return world.registry("command", secret={"password_command": [str(program)]})
+
+
+def _ecr(world: World) -> Door:
+    return world.ecr(world.aws(token_life_s=43200))
+
+
+SOURCES: Final = {"ecr": _ecr, "gar": _gar, "acr": _acr, "password_file": _file, "password_command": _command}
+sources = pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES.keys())
+
+
+def start(world: World, state: str) -> None:
+    """Start an agent that has its own state directory, as systemd gives one to a unit."""
+    world.prepare()
+    world.agent.env["STATE_DIRECTORY"] = state
+    world.agent.start()
+
+
+def start_without_state(world: World) -> None:
+    """Start an agent that may not create its state directory."""
+    locked = world.home / "locked"
+    locked.mkdir(mode=0o500)
+    start(world, str(locked / "state"))
+
+
+def leave_unit(world: World) -> None:
+    """Run later commands as in a user's shell: without the unit's variables, and with another state directory."""
+    del world.agent.env["STATE_DIRECTORY"]
+    world.agent.env["XDG_STATE_HOME"] = str(world.home / "elsewhere")
+
+
+@sources
+def test_agrees_with_an_agent_that_has_another_state_directory(
+    world: World, doctor: Doctor, source: Callable[[World], Door]
+) -> None:
+    """As under systemd. The agent's login is its own, while it runs and after its end."""
+    door = source(world)
+    start(world, str(world.home / ".local/state/registry-agent"))
+    world.agent.wait_logged_in(door.hostname)
+    leave_unit(world)
+    report = doctor(door.hostname)
+    assert (report.code, report.link("in use", door.hostname)["outcome"]) == (0, "ok"), report.document
+    world.agent.end()
+    assert doctor(door.hostname).link("in use", door.hostname)["outcome"] == "ok"
+
+
+@sources
+def test_agrees_with_an_agent_that_has_no_state_directory(
+    world: World, doctor: Doctor, source: Callable[[World], Door]
+) -> None:
+    """The running agent knows which login is its own. After its end, the user name shows it."""
+    door = source(world)
+    start_without_state(world)
+    world.agent.wait_logged_in(door.hostname)
+    leave_unit(world)
+    report = doctor(door.hostname)
+    assert (report.code, report.link("in use", door.hostname)["outcome"]) == (0, "ok"), report.document
+    world.agent.end()
+    assert doctor(door.hostname).link("in use", door.hostname)["outcome"] == "ok"
+
+
+def test_a_persons_login_is_not_the_agents_if_the_status_says_so(world: World, doctor: Doctor) -> None:
+    """The agent has no state directory, so only its status shows whose login it is."""
+    door = _file(world)
+    start_without_state(world)
+    world.agent.wait_logged_in(door.hostname)
+    [(person, password)] = PERSON.items()
+    login = ("docker", "login", "--username", person, "--password-stdin", door.hostname)
+    assert world.here.run(*login, env=world.agent.env, stdin=password).returncode == 0
+    world.raised("login_overridden", door.hostname)
+    assert doctor(door.hostname).link("in use", door.hostname)["code"] == "login_overridden"
+
+
+def test_does_not_resend_a_password_that_the_agent_of_a_unit_was_refused(world: World, doctor: Doctor) -> None:
+    """The refusal is in the unit's state directory, and no agent runs any more."""
+    door = world.registry("wrong", secret={"username": USER, "password": "not-it"})
+    start(world, str(world.home / ".local/state/registry-agent"))
+    world.raised("login_rejected", door.hostname)
+    world.agent.end()
+    leave_unit(world)
+    refused = dict(door.registry.wrong)
+    link = doctor(door.hostname).link("login", door.hostname)
+    assert "next automatic attempt at" in link["seen"]
+    assert door.registry.wrong == refused
