@@ -32,8 +32,21 @@ from agent.doctor.target import Target
 from agent.model.credential import Credential
 from agent.model.plan import Login, Skipped
 from agent.model.problems.aws import AwsCredentialsMissing
+from agent.model.problems.azure import AzureCredentialsMissing
+from agent.model.problems.google import GoogleCredentialsMissing
+from agent.model.problems.password_source import CredentialCommandFailed
 from agent.model.problems.stored_login import InternalError
 from agent.model.text import printable
+
+_ONLY_HERE: Final = frozenset(
+    {
+        AwsCredentialsMissing.code,
+        GoogleCredentialsMissing.code,
+        AzureCredentialsMissing.code,
+        CredentialCommandFailed.code,
+    }
+)
+"""What can be missing in a person's shell while the agent has it."""
 
 
 class RegistryChecks:
@@ -212,14 +225,9 @@ def _relaxed(check: Check, outcomes: Mapping[str, Outcome]) -> Check:
     anonymous = check.name == "pull" and registry.PullLogin().how in check.message
     if anonymous and outcomes["in use"] is Outcome.BROKEN:
         return not_reached(check.name, check.message)
-    # The agent may have an AWS identity that this shell does not have. Its token then is what counts.
-    if (
-        check.code == AwsCredentialsMissing.code
-        and check.name != AGENT
-        and holds_login
-        and outcomes[AGENT] is Outcome.OK
-    ):
-        return skipped(check.name, f"not needed here, because the agent has a token: {check.message}")
+    # The agent may have an identity or variables that this shell does not have. Its login then is what counts.
+    if check.code in _ONLY_HERE and check.name != AGENT and holds_login and outcomes[AGENT] is Outcome.OK:
+        return skipped(check.name, f"not needed here, because the agent has a login: {check.message}")
     return check
 
 

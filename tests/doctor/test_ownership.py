@@ -1,4 +1,4 @@
-"""Which logins the doctor takes for the agent's own, wherever the agent keeps its state."""
+"""What only the agent has: its state, and the identity with which it gets a token or password."""
 
 import json
 from collections.abc import Callable
@@ -30,11 +30,11 @@ def _file(world: World) -> Door:
 
 
 def _command(world: World) -> Door:
-    """The command gives the user name too."""
+    """The command gives the user name too. It needs the agent's metadata server, as the aws CLI does."""
     login = world.sources.directory / "login.json"
     login.write_text(json.dumps(LOGIN))
     program = world.home / "give"
-    script(program, f"cat {login}")
+    script(program, f'test -z "$AWS_EC2_METADATA_DISABLED" && cat {login}')
     return world.registry("command", secret={"password_command": [str(program)]})
 
 
@@ -42,6 +42,7 @@ def _ecr(world: World) -> Door:
     return world.ecr(world.aws(token_life_s=43200))
 
 
+NOWHERE: Final = "127.0.0.1:1"
 SOURCES: Final = {"ecr": _ecr, "gar": _gar, "acr": _acr, "password_file": _file, "password_command": _command}
 sources = pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES.keys())
 
@@ -119,3 +120,32 @@ def test_does_not_resend_a_password_that_the_agent_of_a_unit_was_refused(world: 
     link = doctor(door.hostname).link("login", door.hostname)
     assert "next automatic attempt at" in link["seen"]
     assert door.registry.wrong == refused
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        (_ecr, "aws_credentials_missing"),
+        (_gar, "google_credentials_missing"),
+        (_acr, "azure_credentials_missing"),
+        (_command, "credential_command_failed"),
+    ],
+    ids=["ecr", "gar", "acr", "password_command"],
+)
+def test_an_identity_that_only_the_agent_has_is_well(
+    world: World, doctor: Doctor, source: Callable[[World], Door], code: str
+) -> None:
+    """The doctor's shell gets no token or password, but the agent does, and Docker has its login."""
+    door = source(world)
+    world.start()
+    world.agent.wait_logged_in(door.hostname)
+    world.agent.env.update(
+        AWS_EC2_METADATA_DISABLED="true",
+        GCE_METADATA_HOST=NOWHERE,
+        AZURE_POD_IDENTITY_AUTHORITY_HOST=f"http://{NOWHERE}",
+    )
+    report = doctor(door.hostname)
+    assert (report.code, report.first) == (0, None), report.document
+    world.agent.end()
+    report = doctor(door.hostname)
+    assert code in {link["code"] for link in report.all_links() if link["outcome"] == "broken"}, report.document
