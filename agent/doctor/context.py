@@ -4,6 +4,7 @@ from asyncio import Task
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ from agent.services.rejections import Rejections, chain_inputs
 from agent.settings_loader import Loaded
 
 _HELPER_S: Final = 6.0
+_OWN_HELPER_S: Final = 16.0
+"""The agent's own helper may wait 15 s for a login that is about to come."""
 _TIME_S: Final = 3.0
 
 
@@ -96,12 +99,11 @@ class Context:
         self.cli: Final = DockerCli(environ, runtime, engine, scrub=self.scrubber.scrub)
         self.probes: Final = ToolProbes(environ, self.cli, engine)
         self.config: Final = DockerConfigFile(settings.docker.config_dir, cli_version=lambda: self.cli.installed)
-        self.helpers: Final = CredentialHelpers(
-            environ,
-            deadline_s=_HELPER_S,
-            docker_config=settings.docker.config_dir,
-            scrub=self.scrubber.scrub,
+        helpers = partial(
+            CredentialHelpers, environ, docker_config=settings.docker.config_dir, scrub=self.scrubber.scrub
         )
+        self.helpers: Final = helpers(deadline_s=_HELPER_S)
+        self.own_helper: Final = helpers(deadline_s=_OWN_HELPER_S)
         self.podman: Final = PodmanAuthFiles(environ, paths.home(environ))
         self.overrides: Final = Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.cli.installed)
         # Read within the checks, because the file system may hang.

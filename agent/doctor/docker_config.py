@@ -31,11 +31,12 @@ from agent.model.docker_config import (
 from agent.model.docker_results import ProbeResult
 from agent.model.ecr_token import token_end
 from agent.model.encoded_login import ECR_USER
+from agent.model.helper_lines import OWN_HELPER
 from agent.model.hints import computing_helper_hint, sudo_advice
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.registry import LoginRejected
-from agent.model.problems.stored_login import CannotStore, ConfigUnwritable, TokenExpired
+from agent.model.problems.stored_login import AgentHasNoLogin, CannotStore, ConfigUnwritable, TokenExpired
 from agent.model.registry import Registry
 from agent.model.renewal import expired
 from agent.model.sensitive import Sensitive
@@ -56,6 +57,7 @@ _LOG_IN_AGAIN: Final = (
     "log out if its images are public; if the token is new, set this machine's clock"
 )
 _START: Final = "start the agent (`registry-agent run`)"
+_NOT_RUNNING: Final = "registry-agent is not running"
 _WAIT: Final = "run `registry-agent status --wait`: the agent runs, but has not logged in yet"
 
 
@@ -140,7 +142,10 @@ class EffectiveLogin:
         try:
             stored = self._in_file(results) if helper is None else await self._in_helper(helper, results)
         except ProblemError as error:
-            results.add(from_problem("store", error.problem.about(self.registry.hostname)))
+            if isinstance(error.problem, AgentHasNoLogin):
+                results.add(passed("store", f"docker-credential-{helper} answers"), self._denied(error.problem.message))
+            else:
+                results.add(from_problem("store", error.problem.about(self.registry.hostname)))
             return None
         variable = self.context.overrides.variable(self.registry)
         held = stored if variable is None else HeldLogin(variable, _VARIABLE)
@@ -169,7 +174,8 @@ class EffectiveLogin:
     async def _in_helper(self, helper: str, results: CheckRun) -> HeldLogin | None:
         """Ask the helper as every pull does. The doctor never runs `store`."""
         name = f"docker-credential-{printable(helper, 100)}"
-        found = await self.context.helpers.get(helper, self.registry.docker_key)
+        helpers = self.context.own_helper if helper == OWN_HELPER else self.context.helpers
+        found = await helpers.get(helper, self.registry.docker_key)
         # Of other helpers, only a login shows whether they can store one.
         if helper in COMPUTING_HELPERS and self.login is not None and found is None:
             message = f"{name} cannot store logins (it reports: not implemented)"
@@ -217,16 +223,22 @@ class EffectiveLogin:
         self, held: HeldLogin, stored: Entry | None, helper: str | None, login: Login, *, works: bool
     ) -> Check:
         """Compare with the secret, by the agent's own evaluation: doctor and status then use the same words."""
-        ours = stored is not None and is_ours(stored, login, self.context, self.status)
+        ours = stored is not None and is_ours(stored, login, helper, self.context, self.status)
         desired = DesiredLogin(self.registry, _expected(stored, login, ours=ours), None)
         result = StoreResult(helper or CONFIG_FILE, stored, ours or stored is None, works=works)
         problems = self.context.overrides.of(desired, result, await self.context.podman.read(), self.document)
         return with_more(from_problem("in use", problems[0]), str(held)) if problems else passed("in use", str(held))
 
-    def _missing(self) -> Check:
-        """Docker has no login. If the agent runs, only the agent knows why."""
+    def _denied(self, reason: str) -> Check:
+        """Docker asks the agent, which has no login. Without an agent, pulls fail, whoever can read the secret."""
+        if self.status is not None:
+            return self._missing(reason)
+        return broken("in use", reason, _START if _NOT_RUNNING in reason else reason.rpartition("; ")[2])
+
+    def _missing(self, reason: str | None = None) -> Check:
+        """Docker has no login. If the agent runs, only the agent knows why. `reason` is what its helper printed."""
         hostname, status = self.registry.hostname, self.status
-        message = f"docker has no login for {hostname}: pulls are anonymous"
+        message = reason or f"docker has no login for {hostname}: pulls are anonymous"
         if status is not None and status.is_logged_in(hostname):
             # A renewal would not help here: the agent would store the login in the other configuration again.
             path = self.context.config.path

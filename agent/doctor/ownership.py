@@ -9,6 +9,7 @@ from agent.model import azure_errors, google_errors
 from agent.model.credential import AwsIdentity, AzureIdentity, Credential, GoogleIdentity, TokenSource
 from agent.model.docker_config import Entry
 from agent.model.encoded_login import ECR_USER
+from agent.model.helper_lines import OWN_HELPER
 from agent.model.password_source import PasswordSource
 from agent.model.plan import Login
 
@@ -19,14 +20,16 @@ _USERS: Final[Mapping[type[TokenSource], str]] = {
 }
 
 
-def is_ours(found: Entry, login: Login, context: Context, status: AgentStatus | None) -> bool:
+def is_ours(found: Entry, login: Login, helper: str | None, context: Context, status: AgentStatus | None) -> bool:
     """Whether the agent wrote this entry: by the hashes of what it wrote, or because it is the secret's own login.
+
+    What comes from its own `helper` is always the agent's.
 
     The hashes are missing if the agent has no state directory, or never ran here. The running agent then knows, and
     without one, the user name has to do.
     """
     registry, source = login.registry, login.source
-    if context.hashes.known(registry, found):
+    if helper == OWN_HELPER or context.hashes.known(registry, found):
         return True
     if isinstance(source, Credential) and entry_of(source).same_login(found):
         return True

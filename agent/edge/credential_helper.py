@@ -9,10 +9,10 @@ from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import find_program, search, search_rejected
 from agent.model.commands import shown
 from agent.model.docker_config import TOKEN_USER, ConfigError, Entry, parse_helper_answer
-from agent.model.helper_names import HELPER_NAME, NOT_FOUND, OWN_PROGRAM
+from agent.model.helper_names import HELPER_NAME, NOT_FOUND, OWN_HELPER, OWN_PROGRAM
 from agent.model.hints import UNINITIALIZED, computing_helper_hint, helper_hint, unstartable_helper_hint
 from agent.model.problem import ProblemError
-from agent.model.problems.stored_login import CannotStore, CredentialStoreFailed
+from agent.model.problems.stored_login import AgentHasNoLogin, CannotStore, CredentialStoreFailed
 from agent.model.sandbox import opening
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
@@ -133,6 +133,10 @@ class CredentialHelpers:
         if finished.returncode == 0:
             return
         program = f"docker-credential-{name}"
+        if name == OWN_HELPER:
+            # Its own words contain the reason and the fix, and never a login.
+            reason = printable(self._scrub(finished.stdout.decode(errors="replace")).strip(), 1000)
+            raise ProblemError(AgentHasNoLogin(server, reason or f"{program} failed", hint=helper_hint(name)))
         # The answer of helpers that only compute logins, such as amazon-ecr-credential-helper.
         if b"not implemented" in finished.stdout + finished.stderr:
             message = f"{program} cannot {action} logins (it reports: not implemented)"

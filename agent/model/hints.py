@@ -6,7 +6,7 @@ from typing import Final
 
 from agent.model import docker_config
 from agent.model.commands import command, shown
-from agent.model.helper_names import HELPER_NAME
+from agent.model.helper_names import HELPER_NAME, OWN_HELPER
 from agent.model.leftovers import leftover
 from agent.model.text import trimmed
 
@@ -106,6 +106,8 @@ def helper_hint(name: str, error: str = "") -> str:
         name: its name in Docker's configuration.
         error: what it printed, if the message shows it.
     """
+    if name == OWN_HELPER:
+        return "run `registry-agent status` for details"
     listing = command(f"docker-credential-{name} list") if HELPER_NAME.fullmatch(name) else None
     look = f"run {listing} to see the error, or " if listing else ""
     if UNINITIALIZED in error:

@@ -48,6 +48,10 @@ class CannotStore(CredentialStoreFailed):
     """The helper only computes logins, such as amazon-ecr-credential-helper. It never stores one."""
 
 
+class AgentHasNoLogin(CredentialStoreFailed):
+    """The agent's own helper reports why the agent has no login. Nothing is wrong with the helper."""
+
+
 class HelperUnavailable(Problem):
     code = "helper_unavailable"
     needs = Needs.ADMIN
