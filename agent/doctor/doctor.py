@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from agent.doctor import docker_config, environment
 from agent.doctor.agent_status import AgentStatus
-from agent.doctor.check import SHARED_CHECKS, Check, CheckRun
+from agent.doctor.check import SHARED_CHECKS, Check, CheckRun, from_problem
 from agent.doctor.context import Context, Pending
 from agent.doctor.environment import Tools
 from agent.doctor.registry_checks import RegistryChecks
@@ -19,6 +19,7 @@ from agent.doctor.target import Target, parse_target
 from agent.edge.secret_url import SecretUrl
 from agent.model.docker_config import Document
 from agent.model.plan import AwsDefaults, Login, make_plan
+from agent.model.problems.environment import TokenNotRenewable
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.secret import Kind
 from agent.model.status import State, rfc3339
@@ -69,20 +70,18 @@ class Doctor:
 
     async def _check(self) -> None:
         context = self._context
-        self._shared.add(*environment.settings(context.loaded))
         config_dir = self._settings.docker.config_dir
         state = environment.read_state(context.state_file, context.environ, config_dir)
-        await asyncio.gather(self._read_secrets(), state)
+        _, _, settings = await asyncio.gather(self._read_secrets(), state, environment.settings(context.loaded))
+        self._shared.add(*settings)
         has_ecr = any(login.kind is not Kind.BASIC for login in context.plan.logins)
         tools = environment.tools(context.probes, has_ecr=has_ecr)
         status = environment.agent(context.sockets, context.user, context.config.path.parent)
         async with asyncio.TaskGroup() as group:
             found_tools = group.create_task(self._add(tools))
-            pending = Pending(
-                found_tools,
-                group.create_task(self._add(status)),
-                group.create_task(self._add(self._configuration(found_tools))),
-            )
+            found_status = group.create_task(self._add(status))
+            configuration = self._configuration(found_tools, found_status)
+            pending = Pending(found_tools, found_status, group.create_task(self._add(configuration)))
 
             def start(target: Target, login: Login | None) -> None:
                 chain = RegistryChecks(target, login, context, pending)
@@ -102,10 +101,19 @@ class Doctor:
         self._shared.add(*checks)
         return found
 
-    async def _configuration(self, tools: asyncio.Task[Tools]) -> tuple[Document | None, list[Check]]:
+    async def _configuration(
+        self, tools: asyncio.Task[Tools], status: asyncio.Task[AgentStatus | None]
+    ) -> tuple[Document | None, list[Check]]:
+        context = self._context
         # What Docker accepts depends on its version. Without an answer, the file is checked all the same.
         await asyncio.wait({tools}, timeout=_TOOLS_S)
-        return await docker_config.config_file(self._context.config)
+        document, checks = await docker_config.config_file(context.config)
+        if self._settings.docker.store == "helper":
+            checks += await environment.own_helper(context.environ, context.probes)
+        # An agent that runs reports this itself, and may have another state directory.
+        if await status is None:
+            checks += [from_problem("configuration", problem) for problem in context.state_file.problems()]
+        return document, checks
 
     async def _read_secrets(self) -> None:
         context, settings, environ = self._context, self._context.settings, self._context.environ
@@ -115,7 +123,11 @@ class Doctor:
         context.scrubber.protect(value for secret in secrets for value in secret.values)
         region = settings.aws.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         defaults, allowed = AwsDefaults(region, settings.aws.role_arn), settings.secrets.allow_commands
-        context.plan = make_plan(secrets, settings.secrets.exclude, defaults, allow_commands=allowed)
+        context.plan = plan = make_plan(secrets, settings.secrets.exclude, defaults, allow_commands=allowed)
+        # The checks of a registry show why it is skipped, and that its token cannot be renewed.
+        shown = {subject for skipped in plan.skipped if skipped.wanted for subject in skipped.subjects}
+        others = (problem for problem in plan.problems if problem.subject not in shown)
+        self._shared.add(*(from_problem("secrets", each) for each in others if not isinstance(each, TokenNotRenewable)))
 
     def _agent_only(self, status: AgentStatus | None) -> list[Registry]:
         """The registries whose secrets only this user's agent can read (a service's credentials).

@@ -12,11 +12,13 @@ from agent.doctor.agent_status import AgentStatus, parse_status
 from agent.doctor.check import AGENT, Check, Outcome, broken, from_problem, passed, skipped
 from agent.edge import secret_files
 from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
+from agent.edge.credential_helper import is_installed
 from agent.edge.paths import credentials_directory, state_directories
 from agent.edge.secret_url import SecretUrl, without_secrets
 from agent.edge.source_files import files_in_variables
 from agent.edge.state_directory import last_written_state
 from agent.edge.state_file import StateFile
+from agent.edge.token_file import TokenFileError, read_token
 from agent.edge.tool_probes import ToolProbes
 from agent.model.engine import EngineAnswer, engine_problem
 from agent.model.problem import Problem, ProblemError
@@ -25,7 +27,9 @@ from agent.model.problems.environment import (
     DockerCliFailed,
     SecretsUnavailable,
     no_docker,
+    unusable_status_token,
 )
+from agent.model.problems.stored_login import no_helper
 from agent.model.secret import RegistrySecret
 from agent.model.secret_environment import read_environment
 from agent.model.secret_formats import ParseResult, without_files
@@ -75,9 +79,28 @@ async def read_state(state_file: StateFile, environ: Mapping[str, str], docker_c
         state_file.treat_all_as_foreign("does not answer")
 
 
-def settings(loaded: Loaded) -> list[Check]:
+async def settings(loaded: Loaded) -> list[Check]:
     source = str(loaded.file) if loaded.file else f"{DEFAULT_FILE} does not exist; defaults and variables apply"
-    return [from_problem("settings", problem) for problem in loaded.problems] or [passed("settings", printable(source))]
+    problems = [*loaded.problems, *await _token_problems(loaded.settings.status.token_file)]
+    return [from_problem("settings", problem) for problem in problems] or [passed("settings", printable(source))]
+
+
+async def _token_problems(path: Path | None) -> list[Problem]:
+    try:
+        if path is not None:
+            await read_token(path)
+    except TokenFileError as error:
+        return [unusable_status_token(str(error))]
+    return []
+
+
+async def own_helper(environ: Mapping[str, str], probes: ToolProbes) -> list[Check]:
+    """Check that docker can ask the agent, if the settings want that."""
+    installed = False
+    with contextlib.suppress(OSError):  # TimeoutError is one
+        installed = await _CALLS.call("helper", lambda: is_installed(environ), timeout=_TOOL_S)
+    from_snap = probes.flavor is Flavor.SNAP
+    return [from_problem("configuration", no_helper(from_snap=from_snap))] if from_snap or not installed else []
 
 
 async def secrets(

@@ -127,8 +127,7 @@ class RegistryChecks:
 
     def _unused(self, unused: Skipped) -> Check:
         """A secret that the plan does not use: because a person chose this, or because of a problem."""
-        subjects = (self._registry.hostname, unused.secret.subject)
-        problems = (problem for problem in self._context.plan.problems if problem.subject in subjects)
+        problems = (problem for problem in self._context.plan.problems if problem.subject in unused.subjects)
         problem = next(problems, None) if unused.wanted else None
         if problem is not None:
             return from_problem("secret", problem)

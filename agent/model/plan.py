@@ -84,6 +84,11 @@ class Skipped:
     wanted: bool
     """False if a person chose this (disabled, excluded). Then nothing is missing."""
 
+    @property
+    def subjects(self) -> tuple[str, str]:
+        """What the problem that is the reason can be about."""
+        return self.registry.hostname, self.secret.subject
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

@@ -6,7 +6,7 @@ from typing import Final
 from agent.blocking import BlockingCalls
 from agent.model.helper_names import OWN_PROGRAM
 from agent.model.problem import Problem
-from agent.model.problems.stored_login import HelperUnavailable
+from agent.model.problems.stored_login import HelperUnavailable, no_helper
 from agent.model.status import Flavor
 from agent.services.ports import Board
 from agent.settings import Settings
@@ -49,19 +49,13 @@ class HelperChoice:
         return await self._obstacle() is None
 
     async def _obstacle(self) -> Problem | None:
-        instead = "logins are kept in Docker's own store"
         if not self._is_listening():
+            instead = "logins are kept in Docker's own store"
             message = f"docker.store is helper, but the agent's socket is not open; {instead}"
             hint = "fix status_listen_failed, if it is reported; `run --once` never opens a socket"
             return HelperUnavailable(OWN_PROGRAM, message, hint=hint)
-        if self._board.snapshot.tools.flavor is Flavor.SNAP:
-            message = f"docker from snap cannot run {OWN_PROGRAM}; {instead}"
-            hint = 'set docker.store to "file", or install docker as a package of the distribution'
-            return HelperUnavailable(OWN_PROGRAM, message, hint=hint)
-        if await self._finds_program():
-            return None
-        message = f"docker.store is helper, but docker does not find {OWN_PROGRAM}; {instead}"
-        return HelperUnavailable(OWN_PROGRAM, message)
+        from_snap = self._board.snapshot.tools.flavor is Flavor.SNAP
+        return no_helper(from_snap=from_snap) if from_snap or not await self._finds_program() else None
 
     def signature_now(self) -> Hashable:
         """Return a value that differs whenever the choice may. Blocks."""

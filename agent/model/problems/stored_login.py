@@ -1,5 +1,6 @@
 """Problems with an existing login, with the place where it is stored, and with reports about it."""
 
+from agent.model.helper_names import OWN_PROGRAM
 from agent.model.problem import Needs, Problem, Severity
 
 # Renewal and expiry
@@ -58,6 +59,17 @@ class HelperUnavailable(Problem):
     hint = (
         'ask your administrator to install docker-credential-registry-agent in /usr/bin, or set docker.store to "file"'
     )
+
+
+def no_helper(*, from_snap: bool) -> HelperUnavailable:
+    """Report that docker cannot run the agent's helper: it is confined by snap, or does not find the program."""
+    instead = "logins are kept in Docker's own store"
+    if from_snap:
+        message = f"docker from snap cannot run {OWN_PROGRAM}; {instead}"
+        hint = 'set docker.store to "file", or install docker as a package of the distribution'
+        return HelperUnavailable(OWN_PROGRAM, message, hint=hint)
+    message = f"docker.store is helper, but docker does not find {OWN_PROGRAM}; {instead}"
+    return HelperUnavailable(OWN_PROGRAM, message)
 
 
 class LoginOverridden(Problem):
