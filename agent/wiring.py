@@ -261,8 +261,7 @@ class Components:
         self.source_files = SourceFiles(
             self.file_watcher, lambda each: files_of(each, environ), signature_of, self.logins.source_changed
         )
-        region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-        self.planning = Planning(bootstrap.settings, region, self._follow)
+        self.planning = Planning(bootstrap.settings, environ, self._follow)
         self.secrets = Secrets(
             settings=bootstrap.settings,
             clock=bootstrap.clock,

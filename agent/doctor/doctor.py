@@ -18,12 +18,12 @@ from agent.doctor.report import report
 from agent.doctor.target import Target, parse_target
 from agent.edge.secret_url import SecretUrl
 from agent.model.docker_config import Document
-from agent.model.plan import AwsDefaults, Login, make_plan
+from agent.model.plan import Login
 from agent.model.problems.environment import TokenNotRenewable
 from agent.model.registry import HostnameError, Registry, parse_hostname
-from agent.model.secret import Kind
 from agent.model.status import State, rfc3339
 from agent.model.text import printable
+from agent.services.planning import plan_logins
 
 TOTAL_S: Final = 26.0
 """For all checks. Starting and printing take the rest of the 30 s that the doctor may take."""
@@ -74,8 +74,8 @@ class Doctor:
         state = environment.read_state(context.state_file, context.environ, config_dir)
         _, _, settings = await asyncio.gather(self._read_secrets(), state, environment.settings(context.loaded))
         self._shared.add(*settings)
-        has_ecr = any(login.kind is not Kind.BASIC for login in context.plan.logins)
-        tools = environment.tools(context.probes, has_ecr=has_ecr)
+        asks_aws = any(login.asks_aws for login in context.plan.logins)
+        tools = environment.tools(context.probes, asks_aws=asks_aws)
         status = environment.agent(context.sockets, context.user, context.config.path.parent)
         async with asyncio.TaskGroup() as group:
             found_tools = group.create_task(self._add(tools))
@@ -121,9 +121,7 @@ class Doctor:
         secrets = await self._add(environment.secrets(settings.secrets, environ, client, settings.token_files))
         # Before any other check: a server may repeat the password in its answer.
         context.scrubber.protect(value for secret in secrets for value in secret.values)
-        region = settings.aws.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-        defaults, allowed = AwsDefaults(region, settings.aws.role_arn), settings.secrets.allow_commands
-        context.plan = plan = make_plan(secrets, settings.secrets.exclude, defaults, allow_commands=allowed)
+        context.plan = plan = plan_logins(secrets, settings, environ)
         # The checks of a registry show why it is skipped, and that its token cannot be renewed.
         shown = {subject for skipped in plan.skipped if skipped.wanted for subject in skipped.subjects}
         others = (problem for problem in plan.problems if problem.subject not in shown)

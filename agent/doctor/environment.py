@@ -23,9 +23,9 @@ from agent.edge.tool_probes import ToolProbes
 from agent.model.engine import EngineAnswer, engine_problem
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import (
-    AwsCliMissing,
     DockerCliFailed,
     SecretsUnavailable,
+    no_aws_cli,
     no_docker,
     unusable_status_token,
 )
@@ -163,9 +163,9 @@ async def _fetched(client: SecretUrl, url: str, token_file: Path | None) -> Pars
     return (await client.fetch(url, token_file, None)).parsed or ParseResult()
 
 
-async def tools(probes: ToolProbes, *, has_ecr: bool) -> tuple[Tools, list[Check]]:
+async def tools(probes: ToolProbes, *, asks_aws: bool) -> tuple[Tools, list[Check]]:
     (docker, docker_check), engine, aws_check = await asyncio.gather(
-        _docker_cli(probes), _engine(probes), _aws_cli(probes, has_ecr=has_ecr)
+        _docker_cli(probes), _engine(probes), _aws_cli(probes, asks_aws=asks_aws)
     )
     checks = [docker_check, engine_check(engine, probes.flavor), aws_check]
     return Tools(docker, engine.state is Engine.REACHABLE), checks
@@ -173,11 +173,9 @@ async def tools(probes: ToolProbes, *, has_ecr: bool) -> tuple[Tools, list[Check
 
 async def _docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
     """Find Docker's own CLI, or None if there is no working one. The doctor logs in with no other program."""
-    program = await _CALLS.call("docker", lambda: probes.find("docker") or probes.find("podman"), timeout=None)
+    program = await _CALLS.call("docker", probes.find_docker, timeout=None)
     if program is None:
-        rejected = await _CALLS.call(
-            "docker", lambda: probes.rejected("docker") or probes.rejected("podman"), timeout=None
-        )
+        rejected = await _CALLS.call("docker", probes.rejected_docker, timeout=None)
         return None, from_problem("docker cli", no_docker(rejected))
     try:
         async with asyncio.timeout(_TOOL_S):
@@ -192,14 +190,13 @@ async def _docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
     return None, from_problem("docker cli", problem)
 
 
-async def _aws_cli(probes: ToolProbes, *, has_ecr: bool) -> Check:
-    """Find the aws CLI. The agent does not need it; a missing one is reported only if there are secrets for ECR."""
+async def _aws_cli(probes: ToolProbes, *, asks_aws: bool) -> Check:
+    """Find the aws CLI. The agent does not need it; a missing one is reported only if a login asks AWS for a token."""
     program = await _CALLS.call("aws", lambda: probes.find("aws"), timeout=None)
-    if program is None and has_ecr:
-        missing = AwsCliMissing("aws", "there is no aws on PATH; ECR logins do not need it")
-        return from_problem("aws cli", missing, notice=Outcome.SKIPPED)
+    if program is None and asks_aws:
+        return from_problem("aws cli", no_aws_cli(), notice=Outcome.SKIPPED)
     if program is None:
-        return skipped("aws cli", "there is no aws on PATH, and no secret for ECR")
+        return skipped("aws cli", "there is no aws on PATH, and no login asks AWS for a token")
     version = None
     # The program is what counts. Nothing depends on its version.
     with contextlib.suppress(TimeoutError):

@@ -33,6 +33,13 @@ class ToolProbes:
     def rejected(self, name: str) -> RejectedProgram | None:
         return rejected_program(name, self._path)
 
+    def find_docker(self) -> Path | None:
+        """Return the program that logs in: docker, or podman if there is no docker."""
+        return self.find("docker") or self.find("podman")
+
+    def rejected_docker(self) -> RejectedProgram | None:
+        return self.rejected("docker") or self.rejected("podman")
+
     async def docker_version(self, program: Path) -> str:
         return await self._docker.version(program)
 

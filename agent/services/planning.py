@@ -1,21 +1,29 @@
 """Makes a new plan whenever the secrets or the settings change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from agent.model.plan import AwsDefaults, Plan, SecretSet, make_plan
+from agent.model.secret import RegistrySecret
 from agent.settings import Settings
 
 
+def plan_logins(secrets: Iterable[RegistrySecret], settings: Settings, environ: Mapping[str, str]) -> Plan:
+    """Make the plan for these secrets. If the settings name no AWS region, the one in the environment counts."""
+    region = settings.aws.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    defaults = AwsDefaults(region, settings.aws.role_arn)
+    return make_plan(secrets, settings.secrets.exclude, defaults, allow_commands=settings.secrets.allow_commands)
+
+
 class Planning:
-    """Keeps the last secrets. `default_region` is the AWS region from the environment."""
+    """Keeps the last secrets. `follow` gets each plan."""
 
     def __init__(
-        self, settings: Callable[[], Settings], default_region: str | None, follow: Callable[[Plan], None]
+        self, settings: Callable[[], Settings], environ: Mapping[str, str], follow: Callable[[Plan], None]
     ) -> None:
         self._settings: Final = settings
-        self._default_region: Final = default_region
+        self._environ: Final = environ
         self._follow: Final = follow
         self._found: SecretSet | None = None
 
@@ -29,9 +37,5 @@ class Planning:
             self._follow(self.plan(self._found))
 
     def plan(self, found: SecretSet) -> Plan:
-        settings = self._settings()
-        defaults = AwsDefaults(settings.aws.region or self._default_region, settings.aws.role_arn)
-        plan = make_plan(
-            found.secrets, settings.secrets.exclude, defaults, allow_commands=settings.secrets.allow_commands
-        )
+        plan = plan_logins(found.secrets, self._settings(), self._environ)
         return replace(plan, complete=found.complete, all_sources_ok=found.all_sources_ok)

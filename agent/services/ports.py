@@ -198,8 +198,11 @@ class ToolProbes(Protocol):
         """Which program `docker_version` has found last."""
 
     def find(self, name: str) -> Path | None: ...
-    def rejected(self, name: str) -> RejectedProgram | None:
-        """Return the program of this name that `find` passes over, and why. Blocks."""
+    def find_docker(self) -> Path | None:
+        """Return the program that logs in: docker, or podman if there is no docker. Blocks."""
+
+    def rejected_docker(self) -> RejectedProgram | None:
+        """Return the program that `find_docker` passes over, and why. Blocks."""
 
     async def docker_version(self, program: Path) -> str: ...
     async def aws_version(self, program: Path) -> str | None: ...

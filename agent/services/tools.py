@@ -9,8 +9,7 @@ from typing import Any, Final
 from agent.blocking import BlockingCalls
 from agent.model.engine import engine_problem
 from agent.model.problem import Problem, ProblemError
-from agent.model.problems.environment import AwsCliMissing, DockerCliFailed, DockerCliMissing, no_docker
-from agent.model.rejected_program import RejectedProgram
+from agent.model.problems.environment import DockerCliFailed, DockerCliMissing, no_aws_cli, no_docker
 from agent.model.status import Engine, Flavor, Tool, Tools
 from agent.services.ports import Board, Clock, FileWatcher, Log, ToolProbes
 from agent.services.waiting import until_next_beat
@@ -51,7 +50,7 @@ class ToolWatch:
         self._tools = Tools()
         self._last_aws: tuple[object, Tool] | None = None
         self._docker_problem: Problem | None = None
-        self._has_ecr_secrets = False
+        self._asks_aws = False
         self._files: Final = BlockingCalls("tools", limit=4)
         self._not_searched: Final[set[str]] = set()
         self._wake: Final = asyncio.Event()
@@ -74,9 +73,9 @@ class ToolWatch:
         return self._tools.engine is Engine.REACHABLE
 
     def want_aws(self, wanted: bool) -> None:
-        """Set whether there are ECR secrets. Only then is a missing aws CLI reported."""
-        if wanted != self._has_ecr_secrets:
-            self._has_ecr_secrets = wanted
+        """Set whether a login asks AWS for a token. Only then is a missing aws CLI reported."""
+        if wanted != self._asks_aws:
+            self._asks_aws = wanted
             self._wake.set()
 
     def wake(self) -> None:
@@ -140,8 +139,9 @@ class ToolWatch:
 
     async def _check_docker(self) -> None:
         try:
-            program = await self._find("docker") or await self._find("podman")
-            rejected = await self._rejected() if program is None else None
+            program = await self._find("docker", self._probes.find_docker)
+            search = self._probes.rejected_docker
+            rejected = await self._files.call("docker", search, timeout=_SEARCH_S) if program is None else None
         except OSError as error:  # TimeoutError is one
             reason = error.strerror or "the file system of one of its directories does not answer"
             self._report("docker", [DockerCliFailed("docker", f"cannot search PATH for docker: {reason}")])
@@ -175,32 +175,23 @@ class ToolWatch:
 
     async def _check_aws(self) -> None:
         try:
-            program = await self._find("aws")
+            program = await self._find("aws", lambda: self._probes.find("aws"))
             tool = Tool() if program is None else await self._aws_tool(program)
         except OSError:  # TimeoutError is one. The aws CLI is not needed, so this is no news
             return
         self._update(aws=tool)
-        missing = AwsCliMissing("aws", "there is no aws on PATH; the agent logs in to ECR without it")
-        self._report("aws", [missing] if self._has_ecr_secrets and program is None else [])
+        self._report("aws", [no_aws_cli()] if self._asks_aws and program is None else [])
 
     def _program_versions(self) -> Hashable:
-        docker, aws = self._probes.find("docker") or self._probes.find("podman"), self._probes.find("aws")
+        docker, aws = self._probes.find_docker(), self._probes.find("aws")
         return docker and _file_version(docker), aws and _file_version(aws)
 
-    async def _find(self, name: str) -> Path | None:
+    async def _find(self, name: str, search: Callable[[], Path | None]) -> Path | None:
         """Find a program on PATH. Raises TimeoutError if the search hangs, or NoThreadError."""
         self._not_searched.add(name)
-        program = await self._files.call(name, lambda: self._probes.find(name), timeout=_SEARCH_S)
+        program = await self._files.call(name, search, timeout=_SEARCH_S)
         self._not_searched.remove(name)
         return program
-
-    async def _rejected(self) -> RejectedProgram | None:
-        """Return why a docker or podman on PATH is not used. Raises the same as `_find`."""
-
-        def search() -> RejectedProgram | None:
-            return self._probes.rejected("docker") or self._probes.rejected("podman")
-
-        return await self._files.call("docker", search, timeout=_SEARCH_S)
 
     async def _check_engine(self) -> None:
         answer = await self._probes.engine()

@@ -1,5 +1,6 @@
 """Before the agent runs, the doctor finds what the agent is going to report, in the same words."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -7,9 +8,10 @@ from typing import Final
 import pytest
 
 from tests.codes.servers import ControlPlane
-from tests.codes.world import Sections, World
+from tests.codes.world import REGION, Door, Sections, World
 from tests.doctor.machine import Doctor
 from tests.rig.helper import NAME
+from tests.scenarios.other_clouds import OtherClouds
 
 
 def _command_from_url(world: World) -> Sections:
@@ -73,3 +75,41 @@ def test_shows_a_notice_about_a_secret_without_failing(world: World, doctor: Doc
     told = doctor()
     assert [link["code"] for link in told.links("secrets")] == [None, "secret_shadowed"]
     assert told.code == 0
+
+
+def _gar(world: World) -> Door:
+    clouds = OtherClouds.of(world)
+    return clouds.gar(clouds.new_account())
+
+
+def _acr(world: World) -> Door:
+    return OtherClouds.of(world).acr()[0]
+
+
+def _ready_token(world: World) -> Door:
+    return world.registry("ready", secret={"username": "AWS", "password": "a-token", "kind": "ecr", "region": REGION})
+
+
+def _ecr(world: World) -> Door:
+    return world.ecr(world.aws())
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [(_gar, None), (_acr, None), (_ready_token, None), (_ecr, "aws_cli_missing")],
+    ids=["gar", "acr", "ready token", "ecr"],
+)
+def test_misses_the_aws_cli_only_if_a_login_asks_aws(
+    world: World, doctor: Doctor, source: Callable[[World], Door], code: str | None
+) -> None:
+    """As the status does, with the same message."""
+    source(world)
+    programs = world.home / "only-docker"
+    programs.mkdir()
+    (programs / "docker").symlink_to(str(shutil.which("docker")))
+    world.prepare(PATH=str(programs))
+    link = doctor().link("aws cli")
+    assert (link["outcome"], link["code"]) == ("skipped", code)
+    if code is not None:
+        world.agent.start()
+        world.raised(code, "aws", says=link["seen"])

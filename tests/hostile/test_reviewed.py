@@ -131,7 +131,10 @@ class HangingPath:
         self.answers.wait(20)
         return Path("/usr/bin", name)
 
-    def rejected(self, _name: str) -> RejectedProgram | None:
+    def find_docker(self) -> Path | None:
+        return self.find("docker")
+
+    def rejected_docker(self) -> RejectedProgram | None:
         return None
 
     flavor = Flavor.DOCKER

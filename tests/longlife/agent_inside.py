@@ -151,7 +151,7 @@ class AgentInside:
             jitter=lambda: 0.0,
         )
         self.logins: Final = Logins(dependencies, state_file=self.state_file, want_aws=lambda _: None)
-        self._planning: Final = Planning(lambda: settings, None, self.logins.follow)
+        self._planning: Final = Planning(lambda: settings, {}, self.logins.follow)
         clock_watch = ClockWatch(clock, self.board, self.counts, self._on_clock_jump)
         self._clock_watch: Final = Periodic("clock", BEAT_S, clock_watch.check, clock)
 

@@ -56,6 +56,11 @@ class AwsCliMissing(Problem):
     hint = "install the aws CLI only if you want to run aws commands yourself; docker pull works without it"
 
 
+def no_aws_cli() -> AwsCliMissing:
+    """Report that there is no aws CLI, although a login asks AWS for a token."""
+    return AwsCliMissing("aws", "there is no aws on PATH; the agent logs in to ECR without it")
+
+
 class EngineUnreachable(Problem):
     code = "engine_unreachable"
     # Logins need no engine, and many environments start theirs only when somebody wants to build.
