@@ -19,7 +19,6 @@ from agent.doctor.target import Target, parse_target
 from agent.edge.secret_url import SecretUrl
 from agent.model.docker_config import Document
 from agent.model.plan import Login
-from agent.model.problems.environment import TokenNotRenewable
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.status import State, rfc3339
 from agent.model.text import printable
@@ -108,11 +107,11 @@ class Doctor:
         # What Docker accepts depends on its version. Without an answer, the file is checked all the same.
         await asyncio.wait({tools}, timeout=_TOOLS_S)
         document, checks = await docker_config.config_file(context.config)
-        if self._settings.docker.store == "helper":
-            checks += await environment.own_helper(context.environ, context.probes)
-        # An agent that runs reports this itself, and may have another state directory.
+        # An agent that runs reports these itself, and may have another state directory or PATH.
         if await status is None:
             checks += [from_problem("configuration", problem) for problem in context.state_file.problems()]
+            if self._settings.docker.store == "helper":
+                checks += await environment.own_helper(context.environ, context.probes)
         return document, checks
 
     async def _read_secrets(self) -> None:
@@ -122,10 +121,11 @@ class Doctor:
         # Before any other check: a server may repeat the password in its answer.
         context.scrubber.protect(value for secret in secrets for value in secret.values)
         context.plan = plan = plan_logins(secrets, settings, environ)
-        # The checks of a registry show why it is skipped, and that its token cannot be renewed.
-        shown = {subject for skipped in plan.skipped if skipped.wanted for subject in skipped.subjects}
+        # The checks of a registry show what is about it, and why it is skipped.
+        shown = {login.registry.hostname for login in plan.logins}
+        shown.update(subject for skipped in plan.skipped if skipped.wanted for subject in skipped.subjects)
         others = (problem for problem in plan.problems if problem.subject not in shown)
-        self._shared.add(*(from_problem("secrets", each) for each in others if not isinstance(each, TokenNotRenewable)))
+        self._shared.add(*(from_problem("secrets", problem) for problem in others))
 
     def _agent_only(self, status: AgentStatus | None) -> list[Registry]:
         """The registries whose secrets only this user's agent can read (a service's credentials).

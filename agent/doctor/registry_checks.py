@@ -33,6 +33,7 @@ from agent.model.credential import Credential
 from agent.model.plan import Login, Skipped
 from agent.model.problems.aws import AwsCredentialsMissing
 from agent.model.problems.azure import AzureCredentialsMissing
+from agent.model.problems.environment import TokenNotRenewable
 from agent.model.problems.google import GoogleCredentialsMissing
 from agent.model.problems.password_source import CredentialCommandFailed
 from agent.model.problems.stored_login import InternalError
@@ -98,7 +99,7 @@ class RegistryChecks:
     async def _check_agent(self) -> HeldLogin | None:
         """Which secret serves the registry, what a running agent reports about it, and which login Docker would use."""
         status = await self._status()
-        self._results.add(self._secret(_row(status, self._registry.hostname)))
+        self._results.add(*self._unusable(), self._secret(_row(status, self._registry.hostname)))
         reported = [skipped(AGENT, "no agent answers")] if status is None else status.report(self._registry.hostname)
         self._results.add(*reported)
         document = await asyncio.shield(self._pending.document)
@@ -110,6 +111,13 @@ class RegistryChecks:
     async def _status(self) -> AgentStatus | None:
         # Shielded: all registries wait for the same task, and cancelling one of them must not cancel it.
         return await asyncio.shield(self._pending.status)
+
+    def _unusable(self) -> list[Check]:
+        """The secrets of the registry that take precedence over the one that the login uses, and cannot be used."""
+        if self._login is None:
+            return []
+        about = (each for each in self._context.plan.problems if each.subject == self._registry.hostname)
+        return [from_problem("secret", problem) for problem in about if not isinstance(problem, TokenNotRenewable)]
 
     def _secret(self, row: AgentRow | None) -> Check:
         hostname = self._registry.hostname

@@ -46,7 +46,7 @@ def _token_file(world: World) -> Sections:
 
 FAULTS: Final = {
     "command": (_command_from_url, "secrets", "secret_invalid"),
-    "better secret": (_better_secret, "secrets", "native_unsupported"),
+    "better secret": (_better_secret, "secret", "native_unsupported"),
     "state": (_damaged_state, "configuration", "state_unusable"),
     "helper": (_no_helper, "configuration", "helper_unavailable"),
     "token file": (_token_file, "settings", "settings_invalid"),
@@ -60,10 +60,11 @@ def test_finds_what_the_agent_is_going_to_report(
     """The check is broken, so the exit code is not 0."""
     world.prepare(cause(world))
     told = doctor()
-    [link] = [link for link in told.links(check) if link["outcome"] == "broken"]
+    [link] = [link for link in told.all_links() if link["outcome"] == "broken" and link["code"]]
     world.agent.start()
     status = world.agent.wait_for(code, lambda status: any(each["code"] == code for each in status["warnings"]))
     [warning] = [each for each in status["warnings"] if each["code"] == code]
+    assert link["name"] == check
     assert (link["code"], link["seen"], link["fix"]) == (code, warning["message"], warning["hint"])
     assert "no check failed" not in doctor.words()
 
