@@ -31,7 +31,7 @@ from agent.model.docker_config import (
 from agent.model.docker_results import ProbeResult
 from agent.model.ecr_token import token_end
 from agent.model.encoded_login import ECR_USER
-from agent.model.helper_lines import OWN_HELPER
+from agent.model.helper_names import OWN_HELPER
 from agent.model.hints import computing_helper_hint, sudo_advice
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError

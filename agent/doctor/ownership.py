@@ -5,18 +5,18 @@ from typing import Final
 
 from agent.doctor.agent_status import AgentStatus
 from agent.doctor.context import Context
-from agent.model import azure_errors, google_errors
+from agent.model import google_errors
 from agent.model.credential import AwsIdentity, AzureIdentity, Credential, GoogleIdentity, TokenSource
 from agent.model.docker_config import Entry
-from agent.model.encoded_login import ECR_USER
-from agent.model.helper_lines import OWN_HELPER
+from agent.model.encoded_login import AZURE_USER, ECR_USER
+from agent.model.helper_names import OWN_HELPER
 from agent.model.password_source import PasswordSource
 from agent.model.plan import Login
 
 _USERS: Final[Mapping[type[TokenSource], str]] = {
     AwsIdentity: ECR_USER,
     GoogleIdentity: google_errors.USER,
-    AzureIdentity: azure_errors.USER,
+    AzureIdentity: AZURE_USER,
 }
 
 

@@ -1,6 +1,6 @@
 """Makes a new plan whenever the secrets or the settings change."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -9,7 +9,7 @@ from agent.model.secret import RegistrySecret
 from agent.settings import Settings
 
 
-def plan_logins(secrets: Iterable[RegistrySecret], settings: Settings, environ: Mapping[str, str]) -> Plan:
+def plan_logins(secrets: Sequence[RegistrySecret], settings: Settings, environ: Mapping[str, str]) -> Plan:
     """Make the plan for these secrets. If the settings name no AWS region, the one in the environment counts."""
     region = settings.aws.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
     defaults = AwsDefaults(region, settings.aws.role_arn)
