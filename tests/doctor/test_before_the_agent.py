@@ -17,7 +17,7 @@ from tests.scenarios.other_clouds import OtherClouds
 def _command_from_url(world: World) -> Sections:
     """The only secret is a command that somebody else may have chosen."""
     (world.agent.secrets / "good.json").unlink()
-    secret = {"name": "remote", "hostname": "ghcr.io", "username": "ada", "password_command": ["/bin/true"]}
+    secret = {"name": "remote", "hostname": world.good.hostname, "username": "ada", "password_command": ["/bin/true"]}
     world.good_state = "unknown"
     return {"secrets": {"url": f"{world.serve(ControlPlane([secret]).handle).url}/secrets"}}
 
@@ -45,7 +45,7 @@ def _token_file(world: World) -> Sections:
 
 
 FAULTS: Final = {
-    "command": (_command_from_url, "secrets", "secret_invalid"),
+    "command": (_command_from_url, "secret", "secret_invalid"),
     "better secret": (_better_secret, "secret", "native_unsupported"),
     "state": (_damaged_state, "configuration", "state_unusable"),
     "helper": (_no_helper, "configuration", "helper_unavailable"),
