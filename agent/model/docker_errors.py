@@ -33,6 +33,13 @@ LONGEST_ASKED: Final = timedelta(hours=12)
 _MINUTE_S: Final = 60
 _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
 _BAD_REQUEST: Final = range(400, 500)
+_TEMPORARY: Final = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.MISDIRECTED_REQUEST,
+    HTTPStatus.TOO_EARLY,
+    499,  # nginx: the connection was closed before the answer
+)
+"""Answers in the range of bad requests that a gateway or a proxy gives, and that another try may not get."""
 
 
 def explain(
@@ -162,23 +169,26 @@ def _of_status(status: int, hostname: str, secret: str, probe: ProbeResult, word
             whose = f"token that {issuer} issued for" if issuer else "user name or password of"
             hint = hints.token_rejected(issuer) if issuer else None
             return problems.LoginRejected(hostname, f"{hostname} refused the {whose} secret {secret}{said}", hint=hint)
-        case 403:
-            return _forbidden(hostname, secret, probe, body, issuer=issuer)
+        case 403 | 451:
+            return _forbidden(status, hostname, secret, probe, body, issuer=issuer)
+        case 407:
+            message = f"no answer from {hostname}: the proxy (HTTPS_PROXY) asks for a login (status 407)"
+            return problems.ProxySettingUnusable(hostname, message)
         case 429:
             more = " or longer" if wait == LONGEST_ASKED else ""
             after = f"; it asks to wait {wait.total_seconds():.0f} s{more}" if wait else ""
             message = f"{answering} limits the request rate (status 429){said}{after}"
             return problems.RegistryRateLimited(hostname, message, wait=wait)
-    if status in _BAD_REQUEST:
+    if status in _BAD_REQUEST and status not in _TEMPORARY:
         message = f"{answering} rejected the login as a bad request (status {status}){body}"
         return problems.RegistryRefusedRequest(hostname, message)
     return problems.RegistryError(hostname, f"{answering} answered with status {status}{body}", wait=wait)
 
 
-def _forbidden(hostname: str, secret: str, probe: ProbeResult, body: str, *, issuer: str) -> Problem:
+def _forbidden(status: int, hostname: str, secret: str, probe: ProbeResult, body: str, *, issuer: str) -> Problem:
     if not probe.token_expired:
         account = f" to the account of secret {secret}" if secret else ""
-        message = f"{hostname} denies access{account} (status 403){body}"
+        message = f"{hostname} denies access{account} (status {status}){body}"
         return problems.LoginForbidden(hostname, message)
     if issuer:
         whose, hint = f"that {issuer} issued for secret {secret}", hints.token_rejected(issuer)

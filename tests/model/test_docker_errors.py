@@ -326,6 +326,23 @@ def test_the_agents_own_probe_decides_if_the_cli_is_vague(status: int, code: str
     assert problem_for(f"https://{HOST} said something new", probe).code == code
 
 
+@pytest.mark.parametrize("status", [408, 421, 425, 499])
+def test_a_temporary_answer_is_no_refusal_of_the_secret(status: int) -> None:
+    """A gateway that gives up on one request says nothing about the password, so the agent tries again soon."""
+    problem = problem_for(f"login attempt to https://{HOST}/v2/ failed with status: {status} Gateway")
+    assert (problem.code, problem.retry_class) == ("registry_error", RetryClass.SOON)
+
+
+def test_a_proxy_that_wants_a_login_is_the_users_to_fix() -> None:
+    problem = problem_for(f"login attempt to https://{HOST}/v2/ failed with status: 407 Proxy Authentication Required")
+    assert (problem.code, problem.needs, problem.hint) == ("registry_unreachable", Needs.USER, hints.PROXY)
+
+
+def test_a_denial_for_legal_reasons_is_for_the_administrator() -> None:
+    problem = problem_for(f"login attempt to https://{HOST}/v2/ failed with status: 451 Unavailable")
+    assert (problem.code, problem.needs) == ("login_forbidden", Needs.ADMIN)
+
+
 @pytest.mark.parametrize("status", [403, 404, 429, 503])
 def test_a_refused_password_counts_whatever_the_probe_without_it_got(status: int) -> None:
     """A firewall that treats the agent's own client differently must not cause fast retries of a wrong password."""

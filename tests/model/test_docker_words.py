@@ -101,9 +101,9 @@ STATUSES: Final = (
         RegistryRefusedRequest(HOST, f"{HOST} rejected the login as a bad request (status 400)"),
     ),
     (
-        said(499),
+        said(498),
         None,
-        RegistryRefusedRequest(HOST, f"{HOST} rejected the login as a bad request (status 499)"),
+        RegistryRefusedRequest(HOST, f"{HOST} rejected the login as a bad request (status 498)"),
     ),
     (said(500), None, RegistryError(HOST, f"{HOST} answered with status 500")),
     (
