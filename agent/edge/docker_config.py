@@ -158,8 +158,9 @@ class DockerConfigFile:
             changed = change(document)
             if changed == document:
                 return document
-            if former is None and target == self.path:
-                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # A link that leads nowhere may be for a disk that is missing. What it leads to is not created.
+            if former is None and not self.path.is_symlink() and not self.path.parent.is_symlink():
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 replace_version(target, former, format_config(changed), sync_after=in_a_hurry)
             except FileChanged:

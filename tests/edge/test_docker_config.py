@@ -300,6 +300,28 @@ async def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert stat.S_IMODE((store / "config.json").stat().st_mode) == 0o600
 
 
+async def test_a_removed_directory_is_created_again_below_a_link(tmp_path: Path) -> None:
+    """On many systems, the path of the home directory contains a link."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "home").symlink_to("disk")
+    config = DockerConfigFile(tmp_path / "home" / ".docker")
+    await config.update(put("ghcr.io"))
+    shutil.rmtree(tmp_path / "disk" / ".docker")
+    await config.update(put("quay.io"))
+    assert logins(tmp_path / "disk" / ".docker" / "config.json") == {"quay.io"}
+
+
+@pytest.mark.parametrize("link", ["", ".docker"])
+async def test_what_a_link_leads_to_is_not_created(tmp_path: Path, link: str) -> None:
+    """It may be on a disk that is not mounted yet."""
+    home = tmp_path / "home"
+    (home / link).parent.mkdir(exist_ok=True)
+    (home / link).symlink_to(tmp_path / "disk" / "missing")
+    with raises_problem(ConfigUnwritable):
+        await DockerConfigFile(home / ".docker").update(put("ghcr.io"))
+    assert not (tmp_path / "disk").exists()
+
+
 async def test_a_link_into_a_missing_directory_is_named(config: DockerConfigFile) -> None:
     config.path.symlink_to("missing/config.json")
     with raises_problem(ConfigUnwritable, match="directory that its link points to does not exist") as caught:
