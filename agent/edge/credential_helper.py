@@ -113,6 +113,9 @@ class CredentialHelpers:
         except TimeoutError:
             message = f"a directory on the agent's PATH hangs: {program} was not found in {self._deadline_s:g} s"
             raise _failure(server, message, "check PATH for a network file system that is down") from None
+        except OSError as error:  # there is no thread for it
+            hint = unstartable_helper_hint(name, program, error.errno)
+            raise _failure(server, f"{program} cannot be searched for: {error.strerror}", hint) from None
         if found is None:
             remove = f"remove {shown(name)} from credsStore and credHelpers in Docker's config.json"
             if rejected is not None:

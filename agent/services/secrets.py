@@ -191,7 +191,10 @@ class Secrets:
             if sum(len(value) + _EACH for value in values) <= _QUICK:
                 self._protect(values)
                 break
-            await _MASKING.call("secrets", partial(self._protect, values), timeout=None)
+            try:
+                await _MASKING.call("secrets", partial(self._protect, values), timeout=None)
+            except NoThreadError:
+                self._protect(values)  # slow, but nothing else may use the secrets before
             # Another source may have answered meanwhile.
             if self._merged() == merged:
                 break

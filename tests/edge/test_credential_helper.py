@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pytest
 
+from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.credential_helper import DEADLINE_S, CredentialHelpers
 from agent.edge.process import TERMINATION_S
 from agent.model.docker_config import Entry
@@ -55,6 +56,21 @@ async def test_a_missing_helper_is_named(helpers: CredentialHelpers) -> None:
     with raises_problem(CredentialStoreFailed, match="docker-credential-absent is not on the agent's PATH") as caught:
         await helpers.get("absent", "ghcr.io")
     assert caught.value.subject == "ghcr.io"
+
+
+async def test_a_limit_on_processes_is_a_failure_of_the_helper(
+    helpers: CredentialHelpers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any other error would end the agent, because callers expect only problems."""
+    good_helper(tmp_path, "good")
+
+    def full(*_: object) -> None:
+        raise NoThreadError
+
+    monkeypatch.setattr(BlockingCalls, "submit", full)
+    with raises_problem(CredentialStoreFailed, match="a limit on processes is reached") as caught:
+        await helpers.get("good", "ghcr.io")
+    assert "the limits of the agent's user" in caught.value.hint
 
 
 async def test_a_helper_without_its_interpreter_is_to_be_installed_again(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge import secret_files
 from agent.model.plan import SecretSet
 from agent.model.problem import Problem, ProblemError
@@ -632,3 +633,18 @@ async def test_very_many_secrets_are_prepared_for_masking_in_a_thread(
     found = await url_bench.build().read_once()
     assert len(found.secrets) == len(record.protected) == number + 1, "one is from the URL"
     assert threading.main_thread() not in threads
+
+
+async def test_very_many_secrets_are_masked_although_no_thread_can_be_started(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit on processes must neither end the agent nor let an unknown secret into the log."""
+    many = [{**item(f"many-{each}"), "password": f"{each:08}"} for each in range(500)]
+    bench.environment = read_environment({"REGISTRY_AGENT_SECRETS": json.dumps(many)})
+
+    def full(*_: object) -> None:
+        raise NoThreadError
+
+    monkeypatch.setattr(BlockingCalls, "submit", full)
+    found = await bench.build().read_once()
+    assert len(found.secrets) == len(bench.record.protected) == len(many)

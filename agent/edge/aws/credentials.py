@@ -33,6 +33,7 @@ from agent.model.credential import AwsKeys
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.aws import (
     AwsCredentialsMissing,
+    AwsError,
     AwsIdentityUnavailable,
     AwsInteractiveLoginNeeded,
     AwsSetupUnusable,
@@ -234,6 +235,8 @@ class CredentialChain:
             message = f"{files} cannot be read: no end after {timeout_s:g} s"
             hint = "check whether it is a pipe, or whether its file system (NFS?) is down"
             raise ProblemError(AwsSetupUnusable(SUBJECT, message, hint=hint)) from None
+        except NoThreadError as error:
+            raise ProblemError(AwsError(SUBJECT, f"{files} cannot be read: {error.strerror}")) from None
 
     async def _web_identity_token(self, path: str) -> str:
         """Read the token, which the SDK would do in the event loop, where a FIFO would block forever."""
