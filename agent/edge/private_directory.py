@@ -107,11 +107,21 @@ def _is_ours(place: Path) -> bool:
 
 
 def _running_in(directory: Path) -> Iterator[int]:
-    """Return the processes with a path in `directory` among their arguments. These are always logins of the agent."""
-    prefix = f"{directory}/".encode()
+    """Return the processes with a path in `directory` among their arguments, or as podman's file for logins.
+
+    These are always logins of the agent. podman gets the path only in a variable.
+    """
+    path = os.fsencode(directory)
+    prefixes = (path + b"/", b"REGISTRY_AUTH_FILE=" + path + b"/")
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
-            with contextlib.suppress(OSError):
-                arguments = (process / "cmdline").read_bytes().split(b"\0")
-                if any(argument == prefix[:-1] or argument.startswith(prefix) for argument in arguments):
-                    yield int(process.name)
+            words = (*_words(process / "cmdline"), *_words(process / "environ"))
+            if any(word == path or word.startswith(prefixes) for word in words):
+                yield int(process.name)
+
+
+def _words(file: Path) -> list[bytes]:
+    """Return the words in a file of /proc. Empty if it belongs to another user, or if the process has ended."""
+    with contextlib.suppress(OSError):
+        return file.read_bytes().split(b"\0")
+    return []

@@ -129,6 +129,27 @@ async def test_the_next_start_kills_the_login_of_a_killed_agent(tmp_path: Path, 
     assert list((tmp_path / "run").iterdir()) == []
 
 
+async def test_the_next_start_kills_the_podman_login_of_a_killed_agent(tmp_path: Path) -> None:
+    """It has no argument that names the directory. Other variables with that path, such as PWD, do not count."""
+    directory = tmp_path / "run/logins-left"
+    directory.mkdir(parents=True)
+    orphan, shell = [
+        await asyncio.create_subprocess_exec("sleep", "60", env={variable: f"{directory}/config.json"})
+        for variable in ("REGISTRY_AUTH_FILE", "PWD")
+    ]
+    try:
+        await asyncio.to_thread(cli(tmp_path).clean_up)
+        assert await orphan.wait() < 0
+        assert _runs(shell.pid)
+    finally:
+        shell.kill()
+        await shell.wait()
+
+
+def _runs(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+
 async def test_a_start_leaves_a_login_of_another_agent_alone(tmp_path: Path) -> None:
     """The other one may be `run --once` or the doctor. It may also be about to start docker."""
     login = asyncio.create_task(
