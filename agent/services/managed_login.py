@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from agent.model.deadline import Deadline
 from agent.model.desired_login import CONFIG_FILE, MEMORY, DesiredLogin, StoreResult
 from agent.model.docker_config import Entry
 from agent.model.ecr_token import token_end
@@ -54,7 +55,7 @@ class ManagedLogin:
     from_variable: bool = False
     told: Problem | None = None
     restored: str = ""
-    restored_until: datetime | None = None
+    restored_until: Deadline | None = None
 
     @property
     def hostname(self) -> str:

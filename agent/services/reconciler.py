@@ -234,7 +234,7 @@ class ConfigReconciler:
             elif due:
                 login.checked_files, login.next_check, login.checking = files, math.inf, True
                 checks.create_task(self._check(login), name=f"check:{login.hostname}")
-            elif login.restored_until is not None and login.restored_until <= self._clock.now():
+            elif login.restored_until is not None and self._time.now().until(login.restored_until) <= 0:
                 login.restored_until = None
                 self._reports.show(login, repeat=False)
 
@@ -296,5 +296,5 @@ class ConfigReconciler:
         return None if finds else problem
 
     def _restored(self, login: ManagedLogin, message: str) -> None:
-        login.restored, login.restored_until = message, self._clock.now() + _RESTORED_FOR
+        login.restored, login.restored_until = message, self._time.now().after(_RESTORED_FOR)
         self._log.info("login.restored", registry=login.hostname, stored_in=login.stored_in)

@@ -643,6 +643,19 @@ async def test_a_removed_login_is_restored_within_five_seconds(machine: Machine)
     assert agent.log.names().count("login.restored") == 1
 
 
+async def test_a_clock_that_is_set_back_does_not_keep_the_notice_about_a_restored_login(machine: Machine) -> None:
+    """It does not matter if a renewal follows, which keeps the notice."""
+    agent = machine.start()
+    await agent.apply()
+    async with watching(agent) as until:
+        agent.write({"auths": {}})
+        await until(agent.warnings)
+        agent.clock.jump(-HOUR_S)
+        await agent.apply(NEWER)
+        assert agent.warnings().keys() == {"login_restored"}
+        assert await until(lambda: not agent.warnings()) < 610
+
+
 async def test_a_file_that_is_removed_repeatedly_is_restored_each_time(machine: Machine) -> None:
     """If it is removed, restored and removed between two checks, it looks unchanged."""
     agent = machine.start()
