@@ -132,12 +132,13 @@ class Verified:
     """The agent has checked which login Docker holds.
 
     `rejection` is why this very secret was rejected before the agent restarted, and for how long that still holds.
-    `lost` is as in `Woken`.
+    `lost` is as in `Woken`. `ends_at` is when the login ends, if an earlier start has left another one than expected.
     """
 
     holds_login: bool
     rejection: tuple[Problem, timedelta] | None = None
     lost: Problem | None = None
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

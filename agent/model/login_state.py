@@ -84,7 +84,8 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
 
 
 def _verified(state: LoginState, event: Verified, now: Now, rules: Rules) -> Decision:
-    state = replace(state, lost=event.lost)
+    expiry = Deadline.when(event.ends_at, now.wall, now.monotonic) if event.ends_at else state.expiry
+    state = replace(state, expiry=expiry, lost=event.lost)
     if not event.holds_login:
         state = replace(state, expiry=None, has_logged_in=False)
     # A person's request does not wait, whichever secret it was made for.

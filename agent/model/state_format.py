@@ -72,6 +72,7 @@ def format_state(state: SavedState) -> bytes:
             "docker_key": login.docker_key,
             "digests": login.digests,
             "expires_at": login.expires_at and login.expires_at.isoformat(),
+            "ends": {digest: end and end.isoformat() for digest, end in login.ends.items()},
             "source": login.source,
         }
         for hostname, login in state.entries.items()
@@ -139,8 +140,17 @@ def _stored_login(hostname: str, fields: _Fields) -> StoredLogin:
         docker_key=fields["docker_key"],
         digests=tuple(fields["digests"]),
         expires_at=None if expires_at is None else _moment(expires_at),
+        ends=_ends(fields),
         source=source,
     )
+
+
+def _ends(fields: _Fields) -> Mapping[str, datetime | None]:
+    """Read when each login ends. Without that, the logins are still good."""
+    try:
+        return {digest: None if end is None else _moment(end) for digest, end in fields["ends"].items()}
+    except _BROKEN:
+        return {}
 
 
 def _rejection(_hostname: str, fields: _Fields) -> Rejection:

@@ -1,6 +1,7 @@
 """The state that survives a restart of the agent: which stored logins are its own, and which were refused."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from agent.model.problem import Problem, RetryClass
@@ -8,16 +9,22 @@ from agent.model.problem import Problem, RetryClass
 
 @dataclass(frozen=True, slots=True)
 class StoredLogin:
-    """The login that the agent stored for one registry.
+    """The login that the agent stored for one registry, which ends at `expires_at`.
 
-    `digests` are keyed hashes of this login and of the logins that the agent stored there before, the newest first.
-    `source` is a keyed hash of the newest one and of the source that gave its password. None if the secret holds it.
+    `digests` are keyed hashes of the logins that the agent stored there, the newest first. The write of the newest may
+    have failed. `ends` is when each of them ends. `source` is a keyed hash of the newest one and of the source that
+    gave its password. None if the secret holds it.
     """
 
     docker_key: str
     digests: tuple[str, ...]
     expires_at: datetime | None = None
+    ends: Mapping[str, datetime | None] = field(default_factory=dict)
     source: str | None = None
+
+    def end_of(self, digest: str) -> datetime | None:
+        """When the login with this digest ends. Version 1.0.0 records only one end."""
+        return self.ends.get(digest, self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

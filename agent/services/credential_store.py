@@ -94,6 +94,7 @@ class CredentialStore:
                 if not await self._asks_agent(document, desired.registry):
                     raise
                 # The login cannot be moved, so its line stays, and Docker gets it from here.
+                await self._hashes.record_after(desired.registry, desired.entry, desired.expires_at)
                 result = StoreResult(MEMORY, desired.entry, ours=True, failure=error.problem, unsettled=True)
             if result is not None:
                 return replace(result, wrote=result.wrote or is_new) if result.stored_in == MEMORY else result
@@ -124,7 +125,11 @@ class CredentialStore:
         Raises a ProblemError if the store cannot be read.
         """
         found = await self._helpers.find(await self._config.read(), registry.docker_key)
-        return (found[1], self._hashes.known(registry, found[1])) if found is not None else None
+        return (found[1], self._hashes.note_held(registry, found[1])) if found is not None else None
+
+    def held_until(self, registry: Registry) -> datetime | None:
+        """When the agent's login that Docker holds ends, as far as known."""
+        return self._hashes.held_until(registry)
 
     async def remove(self, registry: Registry, is_due: Callable[[], bool], *, keep_line: bool = False) -> bool:
         """Remove the login if it is still ours, and forget it in any case. True if it was removed.

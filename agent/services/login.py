@@ -187,8 +187,9 @@ class RegistryLogin:
 
     async def _verify(self) -> Verified:
         holds_login = await self._resume()
+        registry, reconciler = self.login.registry, self._deps.reconciler
         rejection = await self._deps.rejections.active(self.login)
-        return Verified(holds_login, rejection, self._deps.reconciler.lost(self.login.registry))
+        return Verified(holds_login, rejection, reconciler.lost(registry), reconciler.held_until(registry))
 
     async def _resume(self) -> bool:
         """Trust the state directory only as long as Docker may hold the login that it describes."""
@@ -223,6 +224,8 @@ class RegistryLogin:
         if isinstance(event, Succeeded):
             facts = {"expires_at": event.expires_at, "renew_at": event.renew_at, "identity": event.identity}
             facts["logged_in_at"] = self._deps.clock.now()
+        elif isinstance(event, Verified) and state.expiry is not None:
+            facts = {"expires_at": state.expiry.at}
         status = replace(
             self.status,
             **facts,

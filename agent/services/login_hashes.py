@@ -1,6 +1,7 @@
 """Decides who owns a stored login, from the hashes in the state file."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -39,12 +40,25 @@ class LoginHashes:
 
     def own(self, registry: Registry) -> tuple[str, ...] | None:
         """The hashes of the logins that the agent stored for the registry, the newest first. None if it stored none."""
-        stored = self._state_file.entries().get(registry.hostname)
+        stored = self._stored(registry)
         return stored.digests if stored else None
+
+    def held_until(self, registry: Registry) -> datetime | None:
+        """When the agent's login that Docker holds ends, as far as known."""
+        stored = self._stored(registry)
+        return stored.expires_at if stored else None
 
     def known(self, registry: Registry, login: Entry) -> bool:
         """Whether the agent has stored this very login."""
         return self.digest(registry.docker_key, login) in (self.own(registry) or ())
+
+    def note_held(self, registry: Registry, login: Entry) -> bool:
+        """Return whether the agent has stored this login, which Docker holds. If so, its end is what counts."""
+        stored, digest = self._stored(registry), self.digest(registry.docker_key, login)
+        if stored is None or digest not in stored.digests:
+            return False
+        self._state_file.set_entry(registry.hostname, replace(stored, expires_at=stored.end_of(digest)))
+        return True
 
     def ownership(self, registry: Registry, take_over: Collection[str]) -> Ownership:
         """Return a function that decides whether a stored login may be replaced, also by the digests in `take_over`."""
@@ -68,14 +82,9 @@ class LoginHashes:
 
         Older ones stay recorded too: another `docker login` that read the file earlier may write them back.
         """
-        digest = self.digest(registry.docker_key, login)
-        before = [other for other in self.own(registry) or () if other != digest]
-        digests = (digest, *before)[:_REMEMBERED]
-        former = self._state_file.entries().get(registry.hostname)
-        # It counts only for the login that it was recorded for.
-        source = former.source if former else None
-        self._state_file.set_entry(registry.hostname, StoredLogin(registry.docker_key, digests, expires_at, source))
-        await self._state_file.flush()
+        current = self._stored(registry)
+        # If the write fails, the current login stays, with its own end.
+        await self._record(registry, login, expires_at, current.expires_at if current else expires_at)
 
     async def record_after(self, registry: Registry, login: Entry, expires_at: datetime | None) -> None:
         """After a write, forget the image's login under this key. If the same login appears again, a person made it."""
@@ -83,7 +92,22 @@ class LoginHashes:
         key = registry.docker_key
         remaining = {name: digest for name, digest in preexisting.items() if name.rpartition(" ")[2] != key}
         self._state_file.set_preexisting(remaining)
-        await self.record_before(registry, login, expires_at)
+        await self._record(registry, login, expires_at, expires_at)
+
+    async def _record(
+        self, registry: Registry, login: Entry, ends_at: datetime | None, expires_at: datetime | None
+    ) -> None:
+        digest, stored = self.digest(registry.docker_key, login), self._stored(registry)
+        before = {other: stored.end_of(other) for other in stored.digests if other != digest} if stored else {}
+        ends = dict([(digest, ends_at), *before.items()][:_REMEMBERED])
+        # A source counts only for the login that it was recorded for, so it may stay.
+        source = stored.source if stored else None
+        entry = StoredLogin(registry.docker_key, (*ends,), expires_at, ends, source)
+        self._state_file.set_entry(registry.hostname, entry)
+        await self._state_file.flush()
+
+    def _stored(self, registry: Registry) -> StoredLogin | None:
+        return self._state_file.entries().get(registry.hostname)
 
     @property
     def _preexisting(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from agent.model.docker_config import Entry
 from agent.model.ecr_token import token_end
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.registry import LoginRejected
-from agent.model.problems.stored_login import LoginRestored
+from agent.model.problems.stored_login import InternalError, LoginRestored
 from agent.model.registry import Registry
 from agent.services.other_logins import OtherLogin
 
@@ -81,6 +81,10 @@ class ManagedLogin:
         self.failed = stored.unsettled
         failures = [stored.failure.about(self.hostname)] if stored.failure else []
         self.findings = (*failures, *overrides)
+
+    def crashed(self, error: Exception) -> None:
+        """The check of this login has a bug."""
+        self.failed, self.findings = True, (InternalError.of(error, self.hostname),)
 
     @property
     def unusable(self) -> Problem | None:

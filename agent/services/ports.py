@@ -267,6 +267,9 @@ class Reconciler(Protocol):
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
         """The login that Docker uses, and whether the agent stored it."""
 
+    def held_until(self, registry: Registry) -> datetime | None:
+        """When the agent's login that Docker holds ends, as far as known."""
+
     def lost(self, registry: Registry) -> Problem | None:
         """Why Docker's next pull uses no login that works. None if it does, or if nothing is known."""
 

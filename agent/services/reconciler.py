@@ -11,7 +11,6 @@ from typing import Final
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
 from agent.model.problem import Problem, ProblemError
-from agent.model.problems.stored_login import InternalError
 from agent.model.registry import Registry
 from agent.model.stored_state import AppliedLogin
 from agent.services.credential_store import CredentialStore
@@ -147,6 +146,9 @@ class ConfigReconciler:
             return variable, login is not None and login.desired.entry.same_login(variable)
         return await self._store.in_use(registry)
 
+    def held_until(self, registry: Registry) -> datetime | None:
+        return self._store.held_until(registry)
+
     def lost(self, registry: Registry) -> Problem | None:
         """Why Docker's next pull uses no login that works. None if it does, or if nothing is known."""
         login = self._logins.get(registry.hostname)
@@ -256,8 +258,7 @@ class ConfigReconciler:
                 login.findings = (await self._store_failed(login, error.problem),)
             except Exception as error:  # noqa: BLE001 - a bug must not end the agent, only this check
                 self._log.exception("login.check_crashed", registry=login.hostname)
-                login.failed = True
-                login.findings = (InternalError.of(error, login.hostname),)
+                login.crashed(error)
             login.check_s = self._clock.monotonic() - started
             login.next_check = self._clock.monotonic() + next_check_s(login, self._logins.values())
             if wrote and was_ours and login.stored_in == was_in:

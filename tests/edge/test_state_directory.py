@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -100,6 +101,22 @@ async def test_1_0_0_finds_everything_after_a_downgrade(tmp_path: Path) -> None:
     now = await saved(tmp_path, HOME)
     assert version_1_0_0.read(tmp_path, HOME) == (now.entries(), now.rejections(), now.preexisting)
     assert now.entries().keys() == {"ghcr.io", "other.example"}
+
+
+async def test_knows_when_each_login_ends(tmp_path: Path) -> None:
+    """Version 1.0.0 finds the end of the login that Docker holds. What is damaged there costs no login."""
+    write(tmp_path, OF_1_0_0)
+    state_file = StateFile.loaded(tmp_path, HOME)
+    assert state_file.entries()["ghcr.io"].end_of("d0") == WHEN, "1.0.0 knows no other end"
+    state_file.set_entry("ghcr.io", replace(STORED, ends={"d1": WHEN, "d0": None}))
+    await state_file.flush()
+    after = StateFile.loaded(tmp_path, HOME).entries()["ghcr.io"]
+    assert [after.end_of(digest) for digest in ("d1", "d0", "d9")] == [WHEN, None, WHEN]
+    assert version_1_0_0.read(tmp_path, HOME)[0] == {"ghcr.io": STORED}
+    damaged = json.loads((tmp_path / "state.json").read_bytes())
+    damaged["entries"]["ghcr.io"]["ends"] = {"d0": 5}
+    write(tmp_path, damaged)
+    assert StateFile.loaded(tmp_path, HOME).entries()["ghcr.io"] == STORED
 
 
 async def test_keeps_the_fields_of_a_newer_version(tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ class FakeReconciler:
         self.excluded: list[str] = []
         self.kept_lines: list[str] | None = None
         self.applied = AppliedLogin("config.json", (), ours=True)
+        self.ends: dict[str, datetime] = {}
         self.lost_logins: dict[str, Problem] = {}
         self.unread: set[str] = set()
         self.writing: dict[str, asyncio.Event] = {}
@@ -163,6 +164,9 @@ class FakeReconciler:
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
         return self.used if registry.hostname in self.stored else None
+
+    def held_until(self, registry: Registry) -> datetime | None:
+        return self.ends.get(registry.hostname)
 
     def lost(self, registry: Registry) -> Problem | None:
         return self.lost_logins.get(registry.hostname)

@@ -551,6 +551,19 @@ async def test_a_store_that_works_again_is_used_at_once(bench: Bench, begin: Beg
     assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
 
 
+async def test_a_login_of_an_earlier_start_ends_when_the_login_that_docker_holds_does(
+    bench: Bench, begin: Begin
+) -> None:
+    """A kill during a renewal can leave the former login, or the new one."""
+    bench.reconciler.stored[ECR] = "earlier"
+    bench.reconciler.ends[ECR] = EPOCH + timedelta(hours=2)
+    bench.credentials.problem = AwsUnreachable("aws", "down")
+    await begin(native(), ends_at=EPOCH + timedelta(hours=6))
+    assert (bench.state(), bench.row.expires_at) == (State.LOGGED_IN, EPOCH + timedelta(hours=2))
+    await bench.clock.advance(2 * HOURS + 1)
+    assert bench.state() is State.EXPIRED
+
+
 async def test_a_lost_login_whose_renewal_fails_is_not_shown_as_logged_in(bench: Bench, begin: Begin) -> None:
     registry_login = await begin(native())
     bench.reconciler.lost_logins[ECR] = CredentialStoreFailed(ECR, "the store cannot store")

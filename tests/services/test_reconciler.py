@@ -19,7 +19,7 @@ from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.state_file import StateFile
 from agent.model.docker_config import Entry, encode_entry
 from agent.model.docker_results import ProbeResult
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
@@ -41,6 +41,7 @@ OURS = Entry("me", Sensitive("s3cret"))
 NEWER = Entry("me", Sensitive("newer"))
 THEIRS = Entry("you", Sensitive("theirs"))
 HOUR_S = 3600.0
+END = EPOCH + timedelta(hours=12)
 
 
 @dataclass
@@ -319,6 +320,48 @@ async def test_our_login_is_known_after_an_interrupted_write(machine: Machine, t
     assert (await machine.start().apply(Entry("me", Sensitive("third")))).ours
 
 
+def fail_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("agent.edge.docker_config.replace_version", full)
+
+
+@pytest.mark.parametrize(("store", "hours"), [("file", 12), ("helper", 12), ("memory", 18)])
+async def test_a_renewal_that_cannot_be_stored_does_not_change_when_the_login_ends(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, store: str, hours: int
+) -> None:
+    """Docker still holds the former token, also after a restart. From the memory, it gets the new one at once."""
+    machine.choice.memory = store == "memory"
+    if store == "helper":
+        good_helper(machine.bin, "good")
+        machine.write({"credsStore": "good"})
+    agent = machine.start()
+    await agent.apply()
+    fail_writes(monkeypatch)
+    script(machine.bin, "good", f"#!/bin/sh\n[ $1 = get ] && echo '{answer('me', 's3cret')}' && exit\nexit 1\n")
+    machine.choice.memory = False  # the login is to move to the file
+    with contextlib.suppress(ProblemError):
+        await agent.reconciler.apply(GHCR, NEWER, expires_at=END + timedelta(hours=6))
+    await agent.state_file.flush()
+    for start in (agent, machine.start()):
+        assert start.reconciler.held_until(GHCR) == EPOCH + timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(("held", "hours"), [(OURS, 12), (NEWER, 18)])
+async def test_the_login_that_docker_holds_after_a_restart_has_its_own_end(
+    machine: Machine, held: Entry, hours: int
+) -> None:
+    """A kill can leave either of two logins, and another program can write an older one back."""
+    agent = machine.start()
+    await agent.apply()
+    await agent.reconciler.apply(GHCR, NEWER, expires_at=EPOCH + timedelta(hours=18))
+    machine.write({"auths": {"ghcr.io": encode_entry(held)}})
+    after = machine.start()
+    assert await after.reconciler.resume(GHCR, END) is True
+    assert after.reconciler.held_until(GHCR) == EPOCH + timedelta(hours=hours)
+
+
 async def test_without_a_readable_state_every_login_is_a_persons(machine: Machine) -> None:
     await machine.start().apply()
     (machine.directory / "state/state.json").write_text("{")
@@ -489,11 +532,7 @@ async def test_a_helper_works_although_the_file_cannot_be_written(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Docker finds the login in a helper without the marker."""
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("agent.edge.docker_config.replace_version", full)
+    fail_writes(monkeypatch)
     store = good_helper(machine.bin, "good")
     machine.write({"credsStore": "good"})
     assert (await machine.start().apply()).ours
@@ -759,9 +798,6 @@ async def test_removed_and_expired_logins_are_not_restored(machine: Machine) -> 
         agent.write({"auths": {}})
         await until(lambda: agent.clock.monotonic() > 30)
         assert agent.auths() == {}
-
-
-END = EPOCH + timedelta(hours=12)
 
 
 async def test_a_login_of_an_earlier_start_is_resumed_only_while_docker_has_it(machine: Machine) -> None:
