@@ -66,10 +66,11 @@ class Stage(Enum):
 class LoginState:
     """Everything that is remembered about one login.
 
-    `problem` is why the last attempt failed. `lost` is why Docker's next pull uses no login that works. `expiry` is
-    when the login that Docker holds expires, None if it does not or if there is none. `removed`: it was taken out of
-    Docker's configuration after that. `renewal` is when a new token is due, `check` when an existing login is tried
-    again. `question` is when to ask the registry about a login without an end.
+    `problem` is why the last attempt failed, `unstored` whether its login only could not be stored. `lost` is why
+    Docker's next pull uses no login that works. `expiry` is when the login that Docker holds expires, None if it does
+    not or if there is none. `removed`: it was taken out of Docker's configuration after that. `renewal` is when a new
+    token is due, `check` when an existing login is tried again. `question` is when to ask the registry about a login
+    without an end.
     """
 
     hostname: str
@@ -84,6 +85,7 @@ class LoginState:
     last_error: str | None = None
     has_logged_in: bool = False
     lost: Problem | None = None
+    unstored: bool = False
     expiry: Deadline | None = None
     removed: bool = False
     retry: Deadline | None = None
@@ -148,7 +150,7 @@ class Woken:
     `new_id` is for the attempt that may start. `docker_problem` says why docker cannot be used. `lost` is why Docker's
     next pull uses no login that works. `source_changed`: the source of the token works again, or may have another one.
     `needed`: a program needs a login now that works longer than the stored one. `gone`: Docker does not hold the login
-    of an earlier start, as is known only now.
+    of an earlier start, as is known only now. `unstored`: the login of the last attempt is still not stored.
     """
 
     new_id: str
@@ -157,6 +159,7 @@ class Woken:
     lost: Problem | None = None
     needed: bool = False
     gone: bool = False
+    unstored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +211,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """`retry_in` is None if there is no next attempt. `seconds` and `lost` are as in `Succeeded`."""
+    """`retry_in` is None if there is no next attempt. `seconds` and `lost` are as in `Succeeded`.
+
+    `unstored`: the registry has accepted the login, but it could not be stored.
+    """
 
     problem: Problem
     retry_in: timedelta | None
     seconds: float = 0.0
     lost: Problem | None = None
+    unstored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

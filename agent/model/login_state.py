@@ -70,7 +70,8 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
             decision = _fail(refused, event.problem, now, rules)
         case Failed(), Stage.ATTEMPTING:
             retry = now.after(event.retry_in) if event.retry_in is not None else None
-            failed = replace(state, failures=state.failures + 1, retry=retry, lost=event.lost)
+            failures = state.failures + 1
+            failed = replace(state, failures=failures, retry=retry, lost=event.lost, unstored=event.unstored)
             decision = _fail(failed, event.problem, now, rules)
         case Removed(), Stage.RETRYING:
             decision = _wait(replace(state, removed=True), (), now)
@@ -116,7 +117,7 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
         ask = (Check(),) if _is_past(state.question, now) else ()
         return _wait(replace(state, question=None) if ask else state, ask, now)
     docker_is_back = event.docker_problem is None and isinstance(state.problem, DockerCliMissing | NotDockersCli)
-    store_is_back = before is not None and event.lost is None and before == state.problem
+    store_is_back = state.unstored and not event.unstored
     if (
         state.stage is Stage.NO_DOCKER
         or state.requested_id is not None

@@ -162,8 +162,12 @@ class RegistryLogin:
                 await self._deps.reconciler.announce(self.login.registry)
                 outcome = await self._attempts.run(action, failures=state.failures, attempt_id=state.attempt_id)
                 outcome = replace(outcome, lost=self._deps.reconciler.lost(self.login.registry))
-                return replace(outcome, retry_in=None) if last and isinstance(outcome, Failed) else outcome
+                return self._failed(outcome, last=last) if isinstance(outcome, Failed) else outcome
         return None
+
+    def _failed(self, outcome: Failed, *, last: bool) -> Failed:
+        unstored = self._deps.reconciler.unstored(self.login.registry) == outcome.problem
+        return replace(outcome, unstored=unstored, retry_in=None if last else outcome.retry_in)
 
     async def _wait(self, wake_at: Deadline | None) -> Event:
         """Wait until `wake_at`, or until something changes."""
@@ -182,8 +186,16 @@ class RegistryLogin:
         is_new = is_new or self._source_recovered()
         needed, self._needed = self._needed, False
         gone = not await self._resume()
-        lost = self._deps.reconciler.lost(self.login.registry)
-        return Woken(self._deps.new_id(), docker_problem, source_changed=is_new, lost=lost, needed=needed, gone=gone)
+        reconciler, registry = self._deps.reconciler, self.login.registry
+        return Woken(
+            self._deps.new_id(),
+            docker_problem,
+            source_changed=is_new,
+            lost=reconciler.lost(registry),
+            needed=needed,
+            gone=gone,
+            unstored=reconciler.unstored(registry) is not None,
+        )
 
     async def _verify(self) -> Verified:
         holds_login = await self._resume()

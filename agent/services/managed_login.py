@@ -33,10 +33,11 @@ class ManagedLogin:
     """A login that the reconciler keeps in place.
 
     `checked_files` is the signature of the watched files at the last check. `check_s` is how long that check took,
-    `next_check` the monotonic time of the next one. `lost` is why docker finds no login at all. `other_ends_at` is when
-    a person's own ECR login, which docker uses instead, ends. `refused` is a person's login that docker uses but the
-    registry refuses, `from_variable` whether it is in DOCKER_AUTH_CONFIG. `told` is the reason that the row shows
-    for this. `restored` is what the agent restored, `restored_until` is when the notice about it clears.
+    `next_check` the monotonic time of the next one. `lost` is why docker finds no login at all.
+    `unstored` is the failure that the last attempt reported, until the login is stored. `other_ends_at` is when a
+    person's own ECR login, which docker uses instead, ends. `refused` is a person's login that docker uses but the
+    registry refuses, `from_variable` whether it is in DOCKER_AUTH_CONFIG. `told` is what the login's task knows of
+    this. `restored` is what the agent restored, `restored_until` is when the notice about it clears.
     """
 
     desired: DesiredLogin
@@ -44,6 +45,7 @@ class ManagedLogin:
     ours: bool = False
     failed: bool = False
     lost: Problem | None = None
+    unstored: Problem | None = None
     wrote: bool = False
     check_s: float = 0.0
     next_check: float = 0.0
@@ -53,7 +55,7 @@ class ManagedLogin:
     other_ends_at: datetime | None = None
     refused: Entry | None = None
     from_variable: bool = False
-    told: Problem | None = None
+    told: tuple[Problem | None, Problem | None] = (None, None)
     restored: str = ""
     restored_until: Deadline | None = None
 
@@ -79,12 +81,18 @@ class ManagedLogin:
         """Take over what has become of the login in the store."""
         self.stored_in, self.ours, self.wrote = stored.stored_in, stored.ours, stored.wrote
         self.failed = stored.unsettled
-        failures = [stored.failure.about(self.hostname)] if stored.failure else []
-        self.findings = (*failures, *overrides)
+        failure = stored.failure.about(self.hostname) if stored.failure else None
+        self.unstored = None if failure is None or stored.ours else self.unstored or failure
+        self.findings = (*([failure] if failure else ()), *overrides)
 
     def crashed(self, error: Exception) -> None:
         """The check of this login has a bug."""
         self.failed, self.findings = True, (InternalError.of(error, self.hostname),)
+
+    @property
+    def news(self) -> tuple[Problem | None, Problem | None]:
+        """What the login's task has to know."""
+        return self.unusable, self.unstored
 
     @property
     def unusable(self) -> Problem | None:

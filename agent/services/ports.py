@@ -265,7 +265,10 @@ class Reconciler(Protocol):
     async def note_preexisting(self, registries: Iterable[Registry]) -> None: ...
     async def resume(self, registry: Registry, expires_at: datetime | None) -> bool | None: ...
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
-        """The login that Docker uses, and whether the agent stored it."""
+        """The login that Docker uses, and whether the agent stored it. None if there is none.
+
+        Raises a ProblemError if the store cannot be read.
+        """
 
     def held_until(self, registry: Registry) -> datetime | None:
         """When the agent's login that Docker holds ends, as far as known."""
@@ -273,12 +276,16 @@ class Reconciler(Protocol):
     def lost(self, registry: Registry) -> Problem | None:
         """Why Docker's next pull uses no login that works. None if it does, or if nothing is known."""
 
+    def unstored(self, registry: Registry) -> Problem | None:
+        """Why the last attempt could not store its login. None if it could, or if the login is stored since."""
+
     def note_refused(self, registry: Registry, entry: Entry | None) -> None: ...
     async def remove(
         self, registry: Registry, is_due: Callable[[], bool] = ..., *, still_wanted: bool = False
     ) -> bool: ...
     async def forget(self, registry: Registry, *, excluded: bool = False) -> None: ...
-    async def forget_except(self, registries: Collection[Registry]) -> None: ...
+    async def forget_except(self, registries: Collection[Registry]) -> None:
+        """Let Docker stop asking the agent for all other registries, if the agent has no login for them."""
 
 
 class Rejections(Protocol):

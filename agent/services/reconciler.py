@@ -101,6 +101,7 @@ class ConfigReconciler:
                 # The login is checked from now on, so it is stored as soon as the store works.
                 failed = self._logins.setdefault(registry.hostname, login)
                 problem = await self._store_failed(failed, error.problem)
+                failed.desired, failed.unstored = login.desired, problem
                 self._reports.show(failed, repeat=False)
                 raise ProblemError(problem) from None
             finally:
@@ -137,10 +138,6 @@ class ConfigReconciler:
             return hostname in self._logins
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
-        """The login that Docker uses, and whether the agent stored it. None if there is none.
-
-        Raises a ProblemError if the store cannot be read.
-        """
         variable, login = self._overrides.variable(registry), self._logins.get(registry.hostname)
         if variable is not None:
             return variable, login is not None and login.desired.entry.same_login(variable)
@@ -150,9 +147,12 @@ class ConfigReconciler:
         return self._store.held_until(registry)
 
     def lost(self, registry: Registry) -> Problem | None:
-        """Why Docker's next pull uses no login that works. None if it does, or if nothing is known."""
         login = self._logins.get(registry.hostname)
         return login.unusable if login is not None else self._earlier.lost(registry.hostname)
+
+    def unstored(self, registry: Registry) -> Problem | None:
+        login = self._logins.get(registry.hostname)
+        return login.unstored if login is not None else None
 
     def note_refused(self, registry: Registry, entry: Entry | None) -> None:
         """The registry refuses this login, which a person made. None: it does not. Reported until the login changes."""
@@ -170,7 +170,6 @@ class ConfigReconciler:
                 await self._store.memory.release(registry, only_unserved=not excluded)
 
     async def forget_except(self, registries: Collection[Registry]) -> None:
-        """Let Docker stop asking the agent for all other registries, if the agent has no login for them."""
         await self._store.memory.release_unserved(registries)
 
     async def remove(
@@ -251,7 +250,8 @@ class ConfigReconciler:
             # While this check waited for the lock, the login may have been replaced, forgotten or removed.
             if self._logins.get(login.hostname) is not login or self._time.now().is_over(login.desired.expires_at):
                 return
-            was_ours, was_in, wrote, started = login.ours, login.stored_in, False, self._clock.monotonic()
+            was_in = login.stored_in if login.ours and login.unstored is None else None
+            wrote, started = False, self._clock.monotonic()
             try:
                 wrote = await self._apply(login)
             except ProblemError as error:
@@ -261,7 +261,7 @@ class ConfigReconciler:
                 login.crashed(error)
             login.check_s = self._clock.monotonic() - started
             login.next_check = self._clock.monotonic() + next_check_s(login, self._logins.values())
-            if wrote and was_ours and login.stored_in == was_in:
+            if wrote and login.stored_in == was_in:
                 removed = f"another program removed the login for {login.hostname} from {login.place}"
                 self._restored(login, f"{removed}; the agent restored it")
             self._reports.show(login, repeat=wrote)

@@ -91,6 +91,7 @@ STATES: Final = {
     "rejected": after(*FIRST, Failed(WRONG, timedelta(minutes=30))),
     "without docker": after(*FIRST, Failed(NO_CLI, timedelta(hours=1))),
     "with podman": after(*FIRST, Failed(PODMAN, timedelta(hours=1))),
+    "unstored": after(*RENEWING, (6 * HOUR, Failed(DOWN, hours(1), unstored=True))),
     "password": after(*PASSWORD),
     "asking": after(*PASSWORD, (6 * HOUR, Woken("b"))),
     "lost": after(*PASSWORD, Woken("b", lost=LOST)),

@@ -330,9 +330,9 @@ def test_a_login_that_docker_cannot_use_is_not_logged_in_until_it_can() -> None:
     """A token that is still valid changes nothing, and its renewal is not promised to be in time. Then it is tried."""
     invalid = ConfigInvalid(HOST, "config.json is not valid")
     started = LoginState(HOST, Stage.ATTEMPTING, expiry=Deadline.after(timedelta(hours=2), EPOCH, 0.0))
-    failed = ends(started, Failed(invalid, timedelta(minutes=5), lost=invalid))
+    failed = ends(started, Failed(invalid, timedelta(minutes=5), lost=invalid, unstored=True))
     assert (failed.state.status, reported(failed)) == (State.RETRYING, (invalid,))
-    assert ends(failed.state, Woken("a", lost=invalid), 1).actions == ()
+    assert ends(failed.state, Woken("a", lost=invalid, unstored=True), 1).actions == ()
     assert ends(failed.state, Woken("a"), 1).actions == (Attempt(renew=False, force=True, take_over=False),)
     elsewhere = ends(started, Failed(PROBLEMS[1], timedelta(minutes=5), lost=invalid))
     back = ends(elsewhere.state, Woken("a"), 1)

@@ -128,6 +128,8 @@ TABLE: Final = (
     Row("failing", Woken("b"), RETRYING, State.LOGGED_IN, (Report((DOWN, URGENT)),), HOUR, at=11 * HOUR),
     Row("failing", Woken("b"), RETRYING, State.EXPIRED, (Report((DOWN, ENDED)), Remove()), 0, at=12 * HOUR),
     Row("failing", Woken("b", lost=LOST), RETRYING, State.RETRYING, (Report((DOWN,)),), 5 * HOUR, at=6 * HOUR),
+    Row("unstored", Woken("b", unstored=True), RETRYING, State.LOGGED_IN, wakes=HOUR, at=6 * HOUR),
+    Row("unstored", Woken("b"), ATTEMPTING, State.LOGGED_IN, (RENEWAL,), at=6 * HOUR),
     Row("failing", Woken("b", gone=True), RETRYING, State.RETRYING, (Report((DOWN,)),), 24 * HOUR, at=6 * HOUR),
     Row("failing", Woken("b", NO_DOCKER), ATTEMPTING, State.LOGGED_IN, (RENEWAL,), at=30 * HOUR),
     Row("failing", Requested("r", NO_DOCKER), ATTEMPTING, State.LOGGED_IN, (ASKED,), at=6 * HOUR),

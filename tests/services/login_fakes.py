@@ -171,6 +171,10 @@ class FakeReconciler:
     def lost(self, registry: Registry) -> Problem | None:
         return self.lost_logins.get(registry.hostname)
 
+    def unstored(self, registry: Registry) -> Problem | None:
+        assert registry.hostname
+        return self.problem
+
     def note_refused(self, registry: Registry, entry: Entry | None) -> None:
         assert registry.hostname in self.stored
         self.refused = entry

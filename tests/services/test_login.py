@@ -551,6 +551,20 @@ async def test_a_store_that_works_again_is_used_at_once(bench: Bench, begin: Beg
     assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
 
 
+async def test_a_renewal_that_could_not_be_stored_succeeds_at_once_when_the_store_is_repaired(
+    bench: Bench, begin: Begin
+) -> None:
+    """Docker has found the former login all the time, so nothing was lost. The warning does not wait for the retry."""
+    registry_login = await begin(native())
+    bench.reconciler.problem = ConfigUnwritable(ECR, "the disk is full")
+    await bench.clock.advance(6 * HOURS)
+    assert (bench.state(), set(bench.warnings)) == (State.LOGGED_IN, {"config_unwritable", "renewal_failing"})
+    bench.reconciler.problem = None
+    registry_login.wake()
+    await bench.clock.settle()
+    assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
+
+
 async def test_a_login_of_an_earlier_start_ends_when_the_login_that_docker_holds_does(
     bench: Bench, begin: Begin
 ) -> None:

@@ -348,6 +348,38 @@ async def test_a_renewal_that_cannot_be_stored_does_not_change_when_the_login_en
         assert start.reconciler.held_until(GHCR) == EPOCH + timedelta(hours=hours)
 
 
+@pytest.mark.parametrize("store", ["file", "helper"])
+async def test_what_could_not_be_stored_is_stored_once_the_store_is_repaired(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
+    """The new login, not the former one. Nothing was removed, so nothing is restored. The login's task is woken."""
+    if store == "helper":
+        good_helper(machine.bin, "good")
+        machine.write({"credsStore": "good"})
+    program = machine.bin / "docker-credential-good"
+    agent = machine.start()
+    await agent.apply()
+    async with watching(agent) as until:
+        good = program.read_text() if program.exists() else ""
+        with monkeypatch.context() as full_disk:
+            fail_writes(full_disk)
+            script(machine.bin, "good", f"#!/bin/sh\n[ $1 = get ] && echo '{answer('me', 's3cret')}' && exit\nexit 1\n")
+            with contextlib.suppress(ProblemError):
+                await agent.apply(NEWER)
+            assert agent.reconciler.unstored(GHCR) is not None
+            await until(lambda: agent.clock.monotonic() > 70)
+            assert agent.reconciler.unstored(GHCR) is not None
+        program.write_text(good)
+        seen = machine.lost
+        await until(lambda: agent.reconciler.unstored(GHCR) is None)
+    assert machine.lost > seen
+    found = await agent.reconciler.in_use(GHCR)
+    assert found is not None
+    assert found[0].same_login(NEWER)
+    assert agent.warnings() == {}
+    assert "login.restored" not in agent.log.names()
+
+
 @pytest.mark.parametrize(("held", "hours"), [(OURS, 12), (NEWER, 18)])
 async def test_the_login_that_docker_holds_after_a_restart_has_its_own_end(
     machine: Machine, held: Entry, hours: int
