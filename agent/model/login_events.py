@@ -67,10 +67,10 @@ class LoginState:
     """Everything that is remembered about one login.
 
     `problem` is why the last attempt failed, `unstored` whether its login only could not be stored. `lost` is why
-    Docker's next pull uses no login that works. `expiry` is when the login that Docker holds expires, None if it does
-    not or if there is none. `removed`: it was taken out of Docker's configuration after that. `renewal` is when a new
-    token is due, `check` when an existing login is tried again. `question` is when to ask the registry about a login
-    without an end.
+    Docker's next pull uses no login that works. `expiry` is when the agent's login expires, None if it does not or if
+    there is none. `foreign`: Docker uses another login than this one. `removed`: it was taken out of Docker's
+    configuration after that. `renewal` is when a new token is due, `check` when an existing login is tried again.
+    `question` is when to ask the registry about a login without an end.
     """
 
     hostname: str
@@ -86,6 +86,7 @@ class LoginState:
     has_logged_in: bool = False
     lost: Problem | None = None
     unstored: bool = False
+    foreign: bool = False
     expiry: Deadline | None = None
     removed: bool = False
     retry: Deadline | None = None
@@ -96,33 +97,38 @@ class LoginState:
     next_change: Deadline | None = None
     first_attempt_done: bool = False
 
+    @property
+    def end(self) -> Deadline | None:
+        """When the login that Docker uses ends. None if it does not, or if it is not ours."""
+        return None if self.foreign else self.expiry
+
     def is_valid(self, now: Now) -> bool:
         """Whether Docker holds a token of ours that has not ended."""
-        return self.expiry is not None and not self.removed and now.left(self.expiry) > 0
+        return self.end is not None and not self.removed and now.left(self.end) > 0
 
     def holds_login(self, now: Now) -> bool:
         """Whether Docker holds a login of ours that works, with or without an end."""
-        return (self.has_logged_in and self.expiry is None) or self.is_valid(now)
+        return (self.has_logged_in and self.end is None) or self.is_valid(now)
 
     def urgent_window(self, rules: Rules) -> timedelta:
         """How long before the end a failing renewal is an error: at most half of the time after the renewal is due.
 
         Otherwise the first failing renewal of an hourly token would be an error at once.
         """
-        if self.expiry is None or self.renewal is None or self.renewal.at >= self.expiry.at:
+        if self.end is None or self.renewal is None or self.renewal.at >= self.end.at:
             return rules.urgent_window
-        return min(rules.urgent_window, (self.expiry.at - self.renewal.at) / 2)
+        return min(rules.urgent_window, (self.end.at - self.renewal.at) / 2)
 
     def change_ahead(self, now: Now, rules: Rules) -> Deadline | None:
         """When a failing renewal gets more serious: at the urgent window, then at the token's end.
 
         After that, or if no clock can be believed, when to look again.
         """
-        if self.expiry is None or self.removed:
+        if self.end is None or self.removed:
             return None
-        left, window = now.left(self.expiry), self.urgent_window(rules).total_seconds()
+        left, window = now.left(self.end), self.urgent_window(rules).total_seconds()
         if left <= 0 or left == math.inf:
-            unproven = (self.expiry.at - now.proven).total_seconds() if now.proven else math.inf
+            unproven = (self.end.at - now.proven).total_seconds() if now.proven else math.inf
             left = min(unproven, rules.max_wait.total_seconds())
         elif left > window:
             left -= window
@@ -151,6 +157,7 @@ class Woken:
     next pull uses no login that works. `source_changed`: the source of the token works again, or may have another one.
     `needed`: a program needs a login now that works longer than the stored one. `gone`: Docker does not hold the login
     of an earlier start, as is known only now. `unstored`: the login of the last attempt is still not stored.
+    `foreign`: Docker uses a login that the agent did not store.
     """
 
     new_id: str
@@ -160,6 +167,7 @@ class Woken:
     needed: bool = False
     gone: bool = False
     unstored: bool = False
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +185,7 @@ class Succeeded:
     `renew_at` is None if the agent cannot renew it. `identity` is the ARN of an AWS identity. `problems` are what is
     wrong although the login works, such as a clock that is off. `check_in` is when to ask the registry whether it still
     accepts the login; None if the login ends, or if it is never asked. `seconds` is how long the attempt took. `lost`
-    is as in `Woken`.
+    and `foreign` are as in `Woken`.
     """
 
     expires_at: datetime | None = None
@@ -188,6 +196,7 @@ class Succeeded:
     check_in: timedelta | None = None
     seconds: float = 0.0
     lost: Problem | None = None
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

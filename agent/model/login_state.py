@@ -104,10 +104,10 @@ def _requested(state: LoginState, event: Requested, now: Now) -> Decision:
 
 
 def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
-    before, state = state.lost, replace(state, lost=event.lost)
+    before, state = state, replace(state, lost=event.lost, foreign=event.foreign)
     if event.gone:
         state = replace(state, expiry=None, has_logged_in=False)
-    if event.lost != before and state.stage is Stage.LOGGED_IN:
+    if event.lost != before.lost and state.stage is Stage.LOGGED_IN:
         state = _logged_in_or_lost(state)
     if state.stage in (Stage.DUE, Stage.LOGGED_IN):
         wanted = state.stage is Stage.DUE or state.requested_id is not None or state.clock_is_off
@@ -129,7 +129,8 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
         return _start(state, event.docker_problem, now)
     # The status differs if the clock was set, or is believed again.
     status_differs = _status(state, now) is not state.status
-    changed = event.gone or event.lost != before or status_differs or _is_past(state.next_change, now)
+    news = event.gone or (state.lost, state.foreign) != (before.lost, before.foreign)
+    changed = news or status_differs or _is_past(state.next_change, now)
     return _refresh(state, now, rules) if changed else _wait(state, (), now)
 
 
@@ -146,7 +147,7 @@ def _start(state: LoginState, docker_problem: str | None, now: Now, *, needed: b
         # The retries must get another token too: with the stored one, they would seem to succeed.
         state = replace(state, renewal=now.after(timedelta()))
     # A login that has ended is reported and removed like any other: nothing else would do so until docker is back.
-    has_ended = state.expiry is not None and not state.removed
+    has_ended = state.end is not None and not state.removed
     if docker_problem is not None and not state.holds_login(now) and not has_ended:
         skipped = replace(state, stage=Stage.NO_DOCKER, status=State.SKIPPED, last_error=docker_problem)
         actions = () if state.status is State.SKIPPED else (Skip(docker_problem),)
@@ -184,16 +185,17 @@ def _succeeded(state: LoginState, event: Succeeded, now: Now, rules: Rules) -> D
         clock_is_off=bool(event.problems),
         first_attempt_done=True,
         lost=event.lost,
+        foreign=event.foreign,
     )
     return _wait(_logged_in_or_lost(fresh), (Report((*event.problems, *_past_its_end(fresh, event, now))),), now)
 
 
 def _past_its_end(state: LoginState, event: Succeeded, now: Now) -> tuple[Problem, ...]:
     """A token that cannot be renewed has ended. A registry may accept it all the same, but pulls can fail any time."""
-    if event.renew_at is not None or state.expiry is None or now.left(state.expiry) > 0:
+    if event.renew_at is not None or state.end is None or now.left(state.end) > 0:
         return ()
     host = state.hostname
-    message = f"the token for {host} expired at {state.expiry.at:%Y-%m-%d %H:%M} UTC, although {host} still accepts it"
+    message = f"the token for {host} expired at {state.end.at:%Y-%m-%d %H:%M} UTC, although {host} still accepts it"
     return (TokenExpired(host, message, hint=PUT_NEW_TOKEN),)
 
 
@@ -207,7 +209,7 @@ def _check_in(event: Succeeded, now: Now, rules: Rules) -> timedelta | None:
 
 def _fail(state: LoginState, problem: Problem, now: Now, rules: Rules) -> Decision:
     # The next failure may have another cause. It must not make a refused password look like a login that works.
-    refused = problem.retry_class is RetryClass.REJECTED and state.expiry is None
+    refused = problem.retry_class is RetryClass.REJECTED and state.end is None
     state = replace(state, has_logged_in=state.has_logged_in and not refused, first_attempt_done=True)
     failed = replace(state, stage=Stage.RETRYING, problem=problem, last_error=problem.message)
     return _refresh(failed, now, rules)
@@ -217,16 +219,16 @@ def _refresh(state: LoginState, now: Now, rules: Rules) -> Decision:
     """Report what the failure means for the login that Docker holds: valid, about to expire, or expired."""
     state = replace(state, status=_status(state, now), next_change=state.change_ahead(now, rules))
     # The status follows the clock that there is. A login is removed only if its end is proven: it may still work.
-    remove = (Remove(),) if state.expiry and now.proves(state.expiry.at) and not state.removed else ()
+    remove = (Remove(),) if state.end and now.proves(state.end.at) and not state.removed else ()
     return _wait(state, (Report(_problems(state, now, rules)), *remove), now)
 
 
 def _status(state: LoginState, now: Now) -> State:
-    if state.expiry is not None and not state.is_valid(now):
+    if state.end is not None and not state.is_valid(now):
         return State.EXPIRED
     if state.lost is not None:
         return _failed(state.lost)
-    if state.expiry is not None:
+    if state.end is not None:
         return State.LOGGED_IN
     if state.problem is not None and _failed(state.problem) is State.REJECTED:
         return State.REJECTED
@@ -241,13 +243,13 @@ def _problems(state: LoginState, now: Now, rules: Rules) -> tuple[Problem, ...]:
     host, problem = state.hostname, state.problem
     shown = problem if problem is None or state.holds_login(now) else problem.without_login()
     cause = (shown,) if shown is not None else ()
-    if state.expiry is None:
+    if state.end is None:
         return cause
     if not state.is_valid(now):
         return (*cause, TokenExpired(host, f"the login for {host} has expired and could not be renewed"))
     if state.lost is not None:
         return cause  # RenewalFailing would promise that pulls still work
-    ends = state.expiry.at
+    ends = state.end.at
     message = f"the login for {host} works until {ends:%Y-%m-%d %H:%M} UTC, but its renewal fails"
     known = now.proven if now.clock_is_off and now.proven else now.wall
     severity = severity_of_failing(ends, known, state.urgent_window(rules))

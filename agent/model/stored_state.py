@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from agent.model.problem import Problem, RetryClass
 
@@ -34,6 +35,18 @@ class AppliedLogin:
     stored_in: str
     problems: tuple[Problem, ...]
     ours: bool
+
+
+class StoreNews(NamedTuple):
+    """What the task of a login needs to know about Docker's store.
+
+    `lost` is why Docker's next pull uses no login that works. `unstored` is why the last attempt could not store its
+    login, until the store works. `foreign`: Docker uses a login that the agent did not store.
+    """
+
+    lost: Problem | None = None
+    unstored: Problem | None = None
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

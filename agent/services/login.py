@@ -161,13 +161,16 @@ class RegistryLogin:
                 state = self._state
                 await self._deps.reconciler.announce(self.login.registry)
                 outcome = await self._attempts.run(action, failures=state.failures, attempt_id=state.attempt_id)
-                outcome = replace(outcome, lost=self._deps.reconciler.lost(self.login.registry))
-                return self._failed(outcome, last=last) if isinstance(outcome, Failed) else outcome
+                return self._with_news(outcome, last=last)
         return None
 
-    def _failed(self, outcome: Failed, *, last: bool) -> Failed:
-        unstored = self._deps.reconciler.unstored(self.login.registry) == outcome.problem
-        return replace(outcome, unstored=unstored, retry_in=None if last else outcome.retry_in)
+    def _with_news(self, outcome: Succeeded | Failed, *, last: bool) -> Succeeded | Failed:
+        """Add what has become of Docker's store. The `last` attempt is not repeated."""
+        lost, unstored, foreign = self._deps.reconciler.news(self.login.registry)
+        if isinstance(outcome, Succeeded):
+            return replace(outcome, lost=lost, foreign=foreign)
+        retry_in = None if last else outcome.retry_in
+        return replace(outcome, lost=lost, unstored=unstored == outcome.problem, retry_in=retry_in)
 
     async def _wait(self, wake_at: Deadline | None) -> Event:
         """Wait until `wake_at`, or until something changes."""
@@ -186,15 +189,16 @@ class RegistryLogin:
         is_new = is_new or self._source_recovered()
         needed, self._needed = self._needed, False
         gone = not await self._resume()
-        reconciler, registry = self._deps.reconciler, self.login.registry
+        lost, unstored, foreign = self._deps.reconciler.news(self.login.registry)
         return Woken(
             self._deps.new_id(),
             docker_problem,
             source_changed=is_new,
-            lost=reconciler.lost(registry),
+            lost=lost,
             needed=needed,
             gone=gone,
-            unstored=reconciler.unstored(registry) is not None,
+            unstored=unstored is not None,
+            foreign=foreign,
         )
 
     async def _verify(self) -> Verified:
@@ -234,10 +238,7 @@ class RegistryLogin:
         state = self._state
         facts: dict[str, Any] = {}
         if isinstance(event, Succeeded):
-            facts = {"expires_at": event.expires_at, "renew_at": event.renew_at, "identity": event.identity}
-            facts["logged_in_at"] = self._deps.clock.now()
-        elif isinstance(event, Verified) and state.expiry is not None:
-            facts = {"expires_at": state.expiry.at}
+            facts = {"renew_at": event.renew_at, "identity": event.identity, "logged_in_at": self._deps.clock.now()}
         status = replace(
             self.status,
             **facts,
@@ -247,6 +248,7 @@ class RegistryLogin:
             attempts=state.attempts,
             consecutive_failures=state.failures,
             last_error=state.last_error,
+            expires_at=state.end.at if state.end is not None else None,
             next_attempt_at=state.retry.at if state.retry is not None else None,
         )
         # Many logins wake together, and for most of them nothing changes.

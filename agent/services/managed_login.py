@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -15,6 +15,7 @@ from agent.model.problem import Problem, ProblemError
 from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import InternalError, LoginRestored
 from agent.model.registry import Registry
+from agent.model.stored_state import StoreNews
 from agent.services.other_logins import OtherLogin
 
 # A helper's store cannot be watched, so it is polled. Each check starts a program.
@@ -33,10 +34,10 @@ class ManagedLogin:
     """A login that the reconciler keeps in place.
 
     `checked_files` is the signature of the watched files at the last check. `check_s` is how long that check took,
-    `next_check` the monotonic time of the next one. `lost` is why docker finds no login at all.
-    `unstored` is the failure that the last attempt reported, until the login is stored. `other_ends_at` is when a
-    person's own ECR login, which docker uses instead, ends. `refused` is a person's login that docker uses but the
-    registry refuses, `from_variable` whether it is in DOCKER_AUTH_CONFIG. `told` is what the login's task knows of
+    `next_check` the monotonic time of the next one. `lost` is why docker finds no login at all. `unstored` is the
+    failure that the last attempt reported, until the login is stored. `foreign`: docker uses a login that the agent did
+    not store. If that is an ECR login, `other_ends_at` is its end. `refused` is a person's login that docker uses but
+    the registry refuses, `from_variable` whether it is in DOCKER_AUTH_CONFIG. `told` is what the login's task knows of
     this. `restored` is what the agent restored, `restored_until` is when the notice about it clears.
     """
 
@@ -55,7 +56,8 @@ class ManagedLogin:
     other_ends_at: datetime | None = None
     refused: Entry | None = None
     from_variable: bool = False
-    told: tuple[Problem | None, Problem | None] = (None, None)
+    foreign: bool = False
+    told: StoreNews = field(default_factory=StoreNews)
     restored: str = ""
     restored_until: Deadline | None = None
 
@@ -80,7 +82,7 @@ class ManagedLogin:
     def take(self, stored: StoreResult, overrides: Iterable[Problem]) -> None:
         """Take over what has become of the login in the store."""
         self.stored_in, self.ours, self.wrote = stored.stored_in, stored.ours, stored.wrote
-        self.failed = stored.unsettled
+        self.failed, self.foreign = stored.unsettled, not stored.ours and not stored.older
         failure = stored.failure.about(self.hostname) if stored.failure else None
         self.unstored = None if failure is None or stored.ours else self.unstored or failure
         self.findings = (*([failure] if failure else ()), *overrides)
@@ -90,9 +92,9 @@ class ManagedLogin:
         self.failed, self.findings = True, (InternalError.of(error, self.hostname),)
 
     @property
-    def news(self) -> tuple[Problem | None, Problem | None]:
+    def news(self) -> StoreNews:
         """What the login's task has to know."""
-        return self.unusable, self.unstored
+        return StoreNews(self.unusable, self.unstored, self.foreign)
 
     @property
     def unusable(self) -> Problem | None:
@@ -106,6 +108,7 @@ class ManagedLogin:
 
     def note_other(self, other: OtherLogin, failure: Problem | None, *, from_variable: bool) -> None:
         """Remember the login that docker uses instead. `failure` is why the helper that has it did not store ours."""
+        self.foreign = self.foreign or (from_variable and other.entry is not None)
         dead = other.works is False
         self.other_ends_at, self.from_variable = None if dead else token_end(other.entry), from_variable
         self.lost = failure if dead else None

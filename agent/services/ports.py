@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agent.model.secret_formats import ParseResult
     from agent.model.snapshot import Snapshot
     from agent.model.status import Flavor, Phase, RegistryStatus, Tools
-    from agent.model.stored_state import AppliedLogin, Rejection, StoredLogin
+    from agent.model.stored_state import AppliedLogin, Rejection, StoredLogin, StoreNews
 
 
 class Clock(Protocol):
@@ -276,9 +276,7 @@ class Reconciler(Protocol):
     def lost(self, registry: Registry) -> Problem | None:
         """Why Docker's next pull uses no login that works. None if it does, or if nothing is known."""
 
-    def unstored(self, registry: Registry) -> Problem | None:
-        """Why the last attempt could not store its login. None if it could, or if the login is stored since."""
-
+    def news(self, registry: Registry) -> StoreNews: ...
     def note_refused(self, registry: Registry, entry: Entry | None) -> None: ...
     async def remove(
         self, registry: Registry, is_due: Callable[[], bool] = ..., *, still_wanted: bool = False

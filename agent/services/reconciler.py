@@ -12,10 +12,11 @@ from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
 from agent.model.problem import Problem, ProblemError
 from agent.model.registry import Registry
-from agent.model.stored_state import AppliedLogin
+from agent.model.stored_state import AppliedLogin, StoreNews
 from agent.services.credential_store import CredentialStore
 from agent.services.earlier_logins import EarlierLogins
 from agent.services.leftover_lines import LeftoverLines
+from agent.services.login_writer import LoginWriter
 from agent.services.managed_login import ManagedLogin, about, next_check_s
 from agent.services.other_logins import CheckLogin, OtherLogins
 from agent.services.overrides import Overrides
@@ -50,7 +51,7 @@ class ConfigReconciler:
     ) -> None:
         """`overrides` finds what Docker uses before its stores. `check_login` asks a registry about such a login.
 
-        `on_lost` gets the host name if Docker's next pull no longer works, and if it does again.
+        `on_lost` gets the host name if Docker's next pull no longer works or works again, and if other news change.
         """
         self._config: Final = config
         self._store: Final = store
@@ -60,8 +61,8 @@ class ConfigReconciler:
         self._time: Final = time
         self._log: Final = log
         self._watcher: Final = watcher
-        self._overrides: Final = overrides or Overrides(None)
-        self._others: Final = OtherLogins(clock, check_login, lambda end: time.now().proves(end))
+        others = OtherLogins(clock, check_login, lambda end: time.now().proves(end))
+        self._writer: Final = LoginWriter(store, config, podman, overrides or Overrides(None), others)
         self._on_lost: Final = on_lost
         self._logins: Final[dict[str, ManagedLogin]] = {}
         self._earlier: Final = EarlierLogins(clock)
@@ -126,7 +127,7 @@ class ConfigReconciler:
                 found = await self._store.in_use(registry)
             except ProblemError as error:  # the attempt may fail before it meets this problem
                 problem = error.problem.about(hostname)
-                self._earlier.note(hostname, await self._lost(registry, problem))
+                self._earlier.note(hostname, await self._writer.lost(registry, problem))
                 self._reports.replace(hostname, [problem])
                 return None
             finally:
@@ -138,28 +139,24 @@ class ConfigReconciler:
             return hostname in self._logins
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
-        variable, login = self._overrides.variable(registry), self._logins.get(registry.hostname)
-        if variable is not None:
-            return variable, login is not None and login.desired.entry.same_login(variable)
-        return await self._store.in_use(registry)
+        return await self._writer.in_use(registry, self._logins.get(registry.hostname))
 
     def held_until(self, registry: Registry) -> datetime | None:
         return self._store.held_until(registry)
 
     def lost(self, registry: Registry) -> Problem | None:
-        login = self._logins.get(registry.hostname)
-        return login.unusable if login is not None else self._earlier.lost(registry.hostname)
+        return self.news(registry).lost
 
-    def unstored(self, registry: Registry) -> Problem | None:
+    def news(self, registry: Registry) -> StoreNews:
         login = self._logins.get(registry.hostname)
-        return login.unstored if login is not None else None
+        return login.news if login is not None else StoreNews(self._earlier.lost(registry.hostname))
 
     def note_refused(self, registry: Registry, entry: Entry | None) -> None:
         """The registry refuses this login, which a person made. None: it does not. Reported until the login changes."""
         login = self._logins.get(registry.hostname)
         if login is not None and login.refused != entry:
             login.refused = entry
-            self._others.forget(registry.hostname)  # an earlier answer about this login no longer counts
+            self._writer.forget(registry.hostname)  # an earlier answer about this login no longer counts
             self._reports.show(login, repeat=False)
 
     async def forget(self, registry: Registry, *, excluded: bool = False) -> None:
@@ -183,9 +180,11 @@ class ConfigReconciler:
         async with self._locks[registry.hostname]:
             if not is_due():
                 return False
-            self._drop(registry.hostname)
             with about(registry):
-                return await self._store.remove(registry, is_due, keep_line=still_wanted)
+                was_ours = await self._store.remove(registry, is_due, keep_line=still_wanted)
+            if was_ours or not still_wanted:
+                self._drop(registry.hostname)
+            return was_ours
 
     def reconfigured(self) -> None:
         """Check each login again: `docker.store` may have changed, or what it depends on."""
@@ -193,7 +192,7 @@ class ConfigReconciler:
 
     def _drop(self, hostname: str) -> None:
         self._replaceable.pop(hostname, None)
-        self._others.forget(hostname)
+        self._writer.forget(hostname)
         self._earlier.forget(hostname)
         self._logins.pop(hostname, None)
         self._reports.clear(hostname)
@@ -248,12 +247,15 @@ class ConfigReconciler:
     async def _check_locked(self, login: ManagedLogin) -> None:
         async with self._locks[login.hostname]:
             # While this check waited for the lock, the login may have been replaced, forgotten or removed.
-            if self._logins.get(login.hostname) is not login or self._time.now().is_over(login.desired.expires_at):
+            if self._logins.get(login.hostname) is not login:
                 return
             was_in = login.stored_in if login.ours and login.unstored is None else None
             wrote, started = False, self._clock.monotonic()
             try:
-                wrote = await self._apply(login)
+                if self._time.now().is_over(login.desired.expires_at):
+                    await self._writer.look(login)
+                else:
+                    wrote = await self._apply(login)
             except ProblemError as error:
                 login.findings = (await self._store_failed(login, error.problem),)
             except Exception as error:  # noqa: BLE001 - a bug must not end the agent, only this check
@@ -268,14 +270,7 @@ class ConfigReconciler:
 
     async def _apply(self, login: ManagedLogin, take_over: Collection[str] = ()) -> bool:
         """Store the login, and find out which login Docker will really use. True if it had to be written."""
-        await self._store.preexisting.prepare()
-        stored = await self._store.store(login.desired, take_over)
-        variable = self._overrides.variable(login.desired.registry)
-        stored, other = await self._others.judge(login.desired, stored, variable)
-        podman, document = await self._podman.read(), await self._config.read()
-        login.take(stored, self._overrides.of(login.desired, stored, podman, document))
-        failure = stored.failure.about(login.hostname) if stored.failure and not variable else None
-        login.note_other(other, failure, from_variable=variable is not None)
+        stored = await self._writer.write(login, take_over)
         if stored.wrote:
             self._log.info("login.stored", registry=login.hostname, stored_in=stored.stored_in)
         if stored.replaced_ended:
@@ -286,15 +281,9 @@ class ConfigReconciler:
     async def _store_failed(self, login: ManagedLogin, problem: Problem) -> Problem:
         """Find out whether Docker finds a login all the same. Returns the problem with the registry as its subject."""
         problem = problem.about(login.hostname)
-        login.failed, login.lost = True, await self._lost(login.desired.registry, problem)
+        login.failed, login.lost = True, await self._writer.lost(login.desired.registry, problem)
         login.next_check = self._clock.monotonic() + next_check_s(login, ())
         return problem
-
-    async def _lost(self, registry: Registry, problem: Problem) -> Problem | None:
-        """The problem of a store, or None if Docker finds a login all the same."""
-        file_is_next = self._overrides.file_is_next()
-        finds = self._overrides.variable(registry) or await self._store.finds(registry, file_is_next=file_is_next)
-        return None if finds else problem
 
     def _restored(self, login: ManagedLogin, message: str) -> None:
         login.restored, login.restored_until = message, self._time.now().after(_RESTORED_FOR)

@@ -97,6 +97,13 @@ STATES: Final = {
     "lost": after(*PASSWORD, Woken("b", lost=LOST)),
     "token": after(*TOKEN),
     "skewed": after(*FIRST, Succeeded(check_in=hours(6), problems=(SKEW,))),
+    "foreign": after(*FIRST, Succeeded(EPOCH + hours(12), EPOCH + hours(6), foreign=True)),
+    "foreign, failing": after(
+        *FIRST,
+        Succeeded(EPOCH + hours(12), EPOCH + hours(6), foreign=True),
+        (6 * HOUR, Woken("b", foreign=True)),
+        (6 * HOUR, Failed(DOWN, hours(24))),
+    ),
     "renewing": after(*RENEWING),
     "failing": after(*RENEWING, (6 * HOUR, Failed(DOWN, hours(24)))),
     "removing": after(*RENEWING, (12 * HOUR, Failed(DOWN, hours(24)))),

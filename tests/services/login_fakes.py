@@ -18,7 +18,7 @@ from agent.model.registry import Registry
 from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive
 from agent.model.status import Phase, RegistryStatus, State
-from agent.model.stored_state import AppliedLogin
+from agent.model.stored_state import AppliedLogin, StoreNews
 from agent.services.board import Board
 from agent.services.confirmed_time import ConfirmedTime
 from agent.services.docker_login import DockerLoginResult
@@ -129,6 +129,8 @@ class FakeReconciler:
         self.excluded: list[str] = []
         self.kept_lines: list[str] | None = None
         self.applied = AppliedLogin("config.json", (), ours=True)
+        self.foreign = False
+        """Whether Docker uses another login."""
         self.ends: dict[str, datetime] = {}
         self.lost_logins: dict[str, Problem] = {}
         self.unread: set[str] = set()
@@ -171,9 +173,8 @@ class FakeReconciler:
     def lost(self, registry: Registry) -> Problem | None:
         return self.lost_logins.get(registry.hostname)
 
-    def unstored(self, registry: Registry) -> Problem | None:
-        assert registry.hostname
-        return self.problem
+    def news(self, registry: Registry) -> StoreNews:
+        return StoreNews(self.lost(registry), self.problem, self.foreign)
 
     def note_refused(self, registry: Registry, entry: Entry | None) -> None:
         assert registry.hostname in self.stored

@@ -551,6 +551,19 @@ async def test_a_store_that_works_again_is_used_at_once(bench: Bench, begin: Beg
     assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
 
 
+async def test_the_end_of_a_login_that_docker_does_not_use_is_not_reported(bench: Bench, begin: Begin) -> None:
+    """A person's login works instead. Only the cause of the failing renewal is shown."""
+    bench.reconciler.foreign = True
+    await begin(native())
+    assert (bench.state(), bench.row.expires_at) == (State.LOGGED_IN, None)
+    bench.credentials.problem = AwsUnreachable("aws", "no route")
+    for _ in range(2):
+        await bench.clock.advance(7 * HOURS)
+        bench.time.observe(bench.clock.now())
+        assert (bench.state(), set(bench.warnings)) == (State.LOGGED_IN, {"aws_unreachable"})
+    assert bench.reconciler.stored
+
+
 async def test_a_renewal_that_could_not_be_stored_succeeds_at_once_when_the_store_is_repaired(
     bench: Bench, begin: Begin
 ) -> None:
