@@ -36,6 +36,7 @@ from agent.services.credential_store import CredentialStore
 from agent.services.credentials import Credentials
 from agent.services.directory_watch import DirectoryWatch
 from agent.services.docker_login import DockerLogin
+from agent.services.expiry_proof import ExpiryProof
 from agent.services.helper_answers import HelperAnswers
 from agent.services.helper_choice import HelperChoice
 from agent.services.login_dependencies import LoginDependencies
@@ -60,8 +61,6 @@ if TYPE_CHECKING:
     from agent.edge.password_sources import PasswordSources
 
 _LOADING: Final = BlockingCalls("password-sources")
-# How long to wait for a registry's time.
-_TIME_S = 10.0
 # An idle agent allocates too little for the interpreter to collect garbage by itself.
 _GC_S = 600.0
 
@@ -217,7 +216,7 @@ class Components:
 
     def _build_logins(self) -> None:
         bootstrap, settings = self._bootstrap, self._bootstrap.settings
-        probe = self._time.observing(self._registries.probe)
+        probe, confirm = self._time.observing(self._registries.probe), self._time.asking(self._registries.probe)
         docker_login = DockerLogin(
             self.docker_cli, probe, self.tools, lambda: settings.value.docker.login_timeout_s, bootstrap.scrubber.scrub
         )
@@ -227,7 +226,7 @@ class Components:
             scrub=bootstrap.scrubber.scrub_own,
             chain=lambda cloud: chain_inputs(settings.value.of_cloud(cloud), bootstrap.environ),
             retry=lambda: settings.value.retry,
-            confirm=lambda registry: probe(registry, None, _TIME_S),
+            confirm=confirm,
         )
         dependencies = LoginDependencies(
             credentials=self.credentials,
@@ -240,6 +239,7 @@ class Components:
             board=bootstrap.board,
             clock=bootstrap.clock,
             time=self._time,
+            expiry=ExpiryProof(self._time, confirm, lambda: settings.value.retry.max_wait_s),
             log=bootstrap.log.logger,
             settings=settings,
             new_id=lambda: secrets.token_hex(4),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from datetime import datetime
 from typing import Final
 
 from agent.model.plan import excluded_hosts
@@ -102,8 +103,17 @@ class LoginCleanup:
         return hostname in excluded_hosts(self._deps.settings().secrets.exclude)
 
     def _has_expired(self, hostname: str) -> bool:
+        return self._deps.time.now().proves(self._end(hostname))
+
+    def _lacks_proof(self, hostname: str) -> bool:
+        """Whether a login that stays until its end seems to have ended, and nothing has confirmed the time lately."""
+        if hostname in self._served or self._is_excluded(hostname):
+            return False
+        return self._deps.expiry.is_missing(parse_hostname(hostname), self._end(hostname))
+
+    def _end(self, hostname: str) -> datetime | None:
         stored = self._state_file.entries().get(hostname)
-        return stored is not None and stored.expires_at is not None and self._deps.time.now().proves(stored.expires_at)
+        return stored.expires_at if stored is not None else None
 
     def _start_removal(self, hostname: str, group: asyncio.TaskGroup) -> None:
         if hostname not in self._removing:
@@ -113,6 +123,8 @@ class LoginCleanup:
     async def _remove(self, registry: Registry) -> None:
         """Remove a login if there is a reason, else stop managing it. `sweep` tries again after a failure."""
         hostname, problems, was_ours = registry.hostname, list[Problem](), False
+        if self._lacks_proof(hostname):
+            await self._deps.expiry.find(registry, self._end(hostname))
         reason = self._reason(hostname)
         try:
             if reason is not None:
@@ -142,5 +154,5 @@ class LoginCleanup:
             group.create_task(self._forget_others(), name="remove:lines")
         # Without a reason any more, a failed removal only clears its warning.
         for hostname in {*self._state_file.entries(), *self._failed}:
-            if hostname in self._failed or self._reason(hostname) is not None:
+            if hostname in self._failed or self._reason(hostname) is not None or self._lacks_proof(hostname):
                 self._start_removal(hostname, group)

@@ -1,5 +1,6 @@
 """How far servers have confirmed the wall clock. Nothing may be removed because of a clock that is wrong."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,6 +11,8 @@ from agent.model.login_events import Now
 from agent.model.registry import Registry
 from agent.services.docker_login import Probe
 from agent.services.ports import Clock
+
+_ANSWER_S: Final = 10.0
 
 
 class ConfirmedTime:
@@ -43,6 +46,11 @@ class ConfirmedTime:
             return result
 
         return observed
+
+    def asking(self, probe: Probe) -> Callable[[Registry], Awaitable[object]]:
+        """Return a function that asks a registry for the time, without a password."""
+        observed = self.observing(probe)
+        return lambda registry: observed(registry, None, _ANSWER_S)
 
     def doubt(self) -> None:
         """A server says that the wall clock is wrong, but not what time it is."""

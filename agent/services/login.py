@@ -161,8 +161,15 @@ class RegistryLogin:
                 state = self._state
                 await self._deps.reconciler.announce(self.login.registry)
                 outcome = await self._attempts.run(action, failures=state.failures, attempt_id=state.attempt_id)
+                if isinstance(outcome, Failed):
+                    await self._prove_end()
                 return self._with_news(outcome, last=last)
         return None
+
+    async def _prove_end(self) -> None:
+        """Ask for the time if the stored login seems to have ended. Then `decide` knows whether to remove it."""
+        if self._state.end is not None and not self._state.removed:
+            await self._deps.expiry.find(self.login.registry, self._state.end.at)
 
     def _with_news(self, outcome: Succeeded | Failed, *, last: bool) -> Succeeded | Failed:
         """Add what has become of Docker's store. The `last` attempt is not repeated."""
@@ -189,6 +196,7 @@ class RegistryLogin:
         is_new = is_new or self._source_recovered()
         needed, self._needed = self._needed, False
         gone = not await self._resume()
+        await self._prove_end()
         lost, unstored, foreign = self._deps.reconciler.news(self.login.registry)
         return Woken(
             self._deps.new_id(),

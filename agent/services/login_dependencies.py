@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from agent.model.credential import Credential
 from agent.model.plan import Login
 from agent.services.docker_login import DockerLoginResult
+from agent.services.expiry_proof import ExpiryProof
 from agent.services.other_logins import CheckLogin
 from agent.services.ports import Board, Clock, ConfirmedTime, Credentials, Docker, Log, Reconciler, Rejections
 from agent.services.served_logins import ServedLogins
@@ -30,6 +31,7 @@ class LoginDependencies:
     board: Board
     clock: Clock
     time: ConfirmedTime
+    expiry: ExpiryProof
     log: Log
     settings: Callable[[], Settings]
     new_id: Callable[[], str]

@@ -22,6 +22,7 @@ from agent.services.confirmed_time import ConfirmedTime
 from agent.services.credential_store import CredentialStore
 from agent.services.credentials import Credentials
 from agent.services.docker_login import DockerLogin
+from agent.services.expiry_proof import ExpiryProof
 from agent.services.login import RegistryLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
@@ -133,18 +134,19 @@ class AgentInside:
             watcher=self.watcher,
         )
         cli, numbers = Cli(servers), count(1)
-        probe = time.observing(cli.probe)
+        probe, confirm = time.observing(cli.probe), time.asking(cli.probe)
         dependencies = LoginDependencies(
             credentials=self.credentials,
             docker_login=DockerLogin(cli, probe, cli, lambda: settings.docker.login_timeout_s).log_in,
             check_login=cli.check,
             reconciler=self.reconciler,
             served=served,
-            rejections=Rejections(self.state_file, time, confirm=lambda registry: probe(registry, None, 10.0)),
+            rejections=Rejections(self.state_file, time, confirm=confirm),
             docker=FakeDocker(),
             board=self.board,
             clock=clock,
             time=time,
+            expiry=ExpiryProof(time, confirm, lambda: settings.retry.max_wait_s),
             log=self.counts,
             settings=lambda: settings,
             new_id=lambda: f"{next(numbers):08x}",

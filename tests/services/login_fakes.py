@@ -23,6 +23,7 @@ from agent.services.board import Board
 from agent.services.confirmed_time import ConfirmedTime
 from agent.services.docker_login import DockerLoginResult
 from agent.services.endless_logins import EndlessLogins
+from agent.services.expiry_proof import ExpiryProof
 from agent.services.login import RegistryLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.served_logins import ServedLogins
@@ -297,6 +298,9 @@ class Bench:
         self.rejections = FakeRejections(self.clock)
         self.docker = FakeDocker()
         self.settings = LiveSettings()
+        self.asked_time: list[str] = []
+        self.registries_answer = False
+        """Whether a registry that is asked for the time answers."""
         self.outcomes = 0
         numbers = count(1)
         self.dependencies = LoginDependencies(
@@ -310,6 +314,7 @@ class Bench:
             board=self.board,
             clock=self.clock,
             time=self.time,
+            expiry=ExpiryProof(self.time, self._tell_time, lambda: self.settings.value.retry.max_wait_s),
             log=self.log,
             settings=self.settings,
             new_id=lambda: f"id-{next(numbers)}",
@@ -324,6 +329,10 @@ class Bench:
             endless=EndlessLogins(self.state_file),
             on_first_attempt=self._count,
         )
+
+    async def _tell_time(self, registry: Registry) -> None:
+        self.asked_time.append(registry.hostname)
+        self.time.observe(self.clock.now() if self.registries_answer else None)
 
     @property
     def row(self) -> RegistryStatus:

@@ -108,6 +108,22 @@ async def test_before_a_server_has_answered_nothing_is_removed(stage: Stage) -> 
     assert "login.expired" in stage.log.names()
 
 
+async def test_an_expired_login_without_a_secret_is_removed_after_its_registry_has_confirmed_the_time(
+    stage: Stage,
+) -> None:
+    """Nothing else may ask a server. A registry that is left alone is not asked."""
+    login_from_before(stage, -timedelta(hours=1))
+    stage.settings.excluded(OLD)
+    stage.registries_answer = True
+    await stage.follow()
+    await stage.clock.advance(TICK_S)
+    assert (stage.asked_time, list(stage.reconciler.stored)) == ([], [OLD])
+    stage.settings.excluded()
+    await stage.clock.advance(TICK_S)
+    assert (stage.asked_time, stage.reconciler.stored) == ([OLD], {})
+    assert "login.expired" in stage.log.names()
+
+
 async def test_a_leap_of_the_clock_removes_nothing_and_a_suspend_does(stage: Stage) -> None:
     """Both move the wall clock. Only during a suspend does time pass."""
     login_from_before(stage, timedelta(hours=12))

@@ -14,7 +14,7 @@ from agent.model.docker_config import Entry
 from agent.model.docker_results import Fault, ProbeResult
 from agent.model.plan import Login
 from agent.model.problem import Problem, RetryClass
-from agent.model.problems.aws import AwsAccessDenied, AwsUnreachable, ClockSkew
+from agent.model.problems.aws import AwsAccessDenied, AwsCredentialsMissing, AwsUnreachable, ClockSkew
 from agent.model.problems.environment import DockerCliMissing
 from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryRateLimited, RegistryUnreachable
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
@@ -391,6 +391,30 @@ async def test_a_clock_that_is_ahead_at_the_start_removes_no_login(bench: Bench,
     assert (bench.state(), bench.reconciler.stored) == (State.EXPIRED, {}), "the clock was right"
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_login_that_expired_before_a_restart_is_removed_although_no_token_can_be_had(
+    bench: Bench, begin: Begin
+) -> None:
+    """Its registry is asked for the time, without a password. On a public one, the dead login blocks all pulls."""
+    bench.reconciler.stored[ECR], bench.registries_answer = "token-of-before", True
+    bench.credentials.problem = AwsCredentialsMissing("aws", "no credentials")
+    await begin(native(), EPOCH - timedelta(hours=2))
+    assert (bench.state(), bench.reconciler.stored, bench.asked_time) == (State.EXPIRED, {}, [ECR])
+    assert "token_expired" in bench.warnings
+
+
+async def test_a_registry_that_does_not_answer_is_seldom_asked_for_the_time(bench: Bench, begin: Begin) -> None:
+    """At most once in `retry.max_wait_s`, however often the renewal is tried. The login may still work."""
+    bench.reconciler.stored[ECR] = "token-of-before"
+    bench.credentials.problem = AwsUnreachable("aws", "no route")
+    await begin(native(), EPOCH - timedelta(hours=2))
+    await bench.clock.advance(HOURS)
+    assert bench.reconciler.stored
+    assert 2 <= len(bench.asked_time) <= HOURS / 300 + 1
+    bench.registries_answer = True
+    await bench.clock.advance(600)
+    assert bench.reconciler.stored == {}
 
 
 async def test_a_login_that_is_expired_by_a_wrong_clock_only_is_valid_again(bench: Bench, begin: Begin) -> None:
