@@ -19,9 +19,12 @@ from agent.model.stored_state import StoreNews
 from agent.services.other_logins import OtherLogin
 
 # A helper's store cannot be watched, so it is polled. Each check starts a program.
-_HELPER_CHECK_S: Final = 4.0
+_HELPER_CHECK_S: Final = 3.0
 _HELPER_SHARE: Final = 0.01
 """The largest share of one processor that these checks may use. Slow helpers are asked less often."""
+_QUICK_S: Final = 0.15
+"""Checks that take no longer than this together are no burden: a login that they miss must be restored within 5 s."""
+POLL_S: Final = 2.0
 _WATCHED: Final = (CONFIG_FILE, MEMORY)
 """Stores whose changes are seen in `config.json`. Others are polled."""
 FAILED_CHECK_S: Final = 30.0
@@ -127,11 +130,10 @@ class ManagedLogin:
             hint = "unset DOCKER_AUTH_CONFIG, or remove HOST from it, then restart the agent"
         return LoginRejected(self.hostname, message, hint=hint)
 
-    @property
-    def idle(self) -> bool:
-        """Whether only a changed file can cause the next check."""
-        waits = self.next_check == math.inf and self.restored_until is None and self.other_ends_at is None
-        return waits and not self.checking
+    def rest_s(self, now: float) -> float:
+        """For how many seconds only a changed file can cause the next check. That is not known while one runs."""
+        polled = self.checking or self.restored_until is not None or self.other_ends_at is not None
+        return min(POLL_S if polled else math.inf, self.next_check - now)
 
 
 @contextlib.contextmanager
@@ -150,4 +152,4 @@ def next_check_s(login: ManagedLogin, logins: Iterable[ManagedLogin]) -> float:
     if login.stored_in in _WATCHED:
         return _WRITTEN_CHECK_S if login.wrote else math.inf
     others = (other for other in logins if other.stored_in not in _WATCHED and not other.failed)
-    return max(_HELPER_CHECK_S, sum(other.check_s for other in others) / _HELPER_SHARE)
+    return max(_HELPER_CHECK_S, (sum(other.check_s for other in others) - _QUICK_S) / _HELPER_SHARE)

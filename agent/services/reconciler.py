@@ -17,15 +17,16 @@ from agent.services.credential_store import CredentialStore
 from agent.services.earlier_logins import EarlierLogins
 from agent.services.leftover_lines import LeftoverLines
 from agent.services.login_writer import LoginWriter
-from agent.services.managed_login import ManagedLogin, about, next_check_s
+from agent.services.managed_login import POLL_S, ManagedLogin, about, next_check_s
 from agent.services.other_logins import CheckLogin, OtherLogins
 from agent.services.overrides import Overrides
 from agent.services.ports import Board, Clock, ConfigFile, ConfirmedTime, FileWatcher, Log, PodmanFiles
 from agent.services.stored_login_reports import StoredLoginReports
 
-_POLL_S: Final = 2.0
 _PAUSE_S: Final = 0.005
 """For each login, after a round of checks: while many logins are written one by one, each write changes the file."""
+_TOGETHER_S: Final = 0.5
+"""A check that is due so soon is made with the others, which saves a wake-up."""
 _RESTORED_FOR: Final = timedelta(minutes=10)
 
 
@@ -211,13 +212,18 @@ class ConfigReconciler:
                     await self._store.preexisting.prepare()
                     await self._start_checks(checks)
                     pending = bool(self._earlier) or self._lines.pending
-                await self._clock.wait(asyncio.Event(), min(_PAUSE_S * len(self._logins), _POLL_S))
-                # A login that is not idle needs its next check by time, even if no file changes.
-                if not pending and all(login.idle for login in self._logins.values()):
-                    await self._changed.wait()
-                else:
-                    await self._clock.wait(self._changed, _POLL_S)
+                await self._clock.wait(asyncio.Event(), min(_PAUSE_S * len(self._logins), POLL_S))
+                await self._rest(POLL_S if pending else math.inf)
                 self._changed.clear()
+
+    async def _rest(self, longest_s: float) -> None:
+        """Wait until a file changes, or until the first login needs its next check by time."""
+        now = self._clock.monotonic()
+        rest_s = min((login.rest_s(now) for login in self._logins.values()), default=math.inf)
+        if min(rest_s, longest_s) == math.inf:
+            await self._changed.wait()
+        else:
+            await self._clock.wait(self._changed, max(min(rest_s, longest_s), 0.0))
 
     async def _start_checks(self, checks: asyncio.TaskGroup) -> None:
         """Start a check of each login whose files changed. A helper that hangs delays only its own logins."""
@@ -227,10 +233,10 @@ class ConfigReconciler:
             self._on_lost(hostname)
         for login in [*self._logins.values()]:
             other_ended = self._time.now().proves(login.other_ends_at)
-            due = files != login.checked_files or now >= login.next_check or other_ended
+            due = files != login.checked_files or now + _TOGETHER_S >= login.next_check or other_ended
             # A login that is being written or checked is checked again afterwards.
             if due and self._locks[login.hostname].locked():
-                login.next_check = now
+                login.next_check = now + POLL_S
             elif due:
                 login.checked_files, login.next_check, login.checking = files, math.inf, True
                 checks.create_task(self._check(login), name=f"check:{login.hostname}")
@@ -261,7 +267,8 @@ class ConfigReconciler:
             except Exception as error:  # noqa: BLE001 - a bug must not end the agent, only this check
                 self._log.exception("login.check_crashed", registry=login.hostname)
                 login.crashed(error)
-            login.check_s = self._clock.monotonic() - started
+            if not wrote:  # a write takes longer, and is rare
+                login.check_s = self._clock.monotonic() - started
             login.next_check = self._clock.monotonic() + next_check_s(login, self._logins.values())
             if wrote and login.stored_in == was_in:
                 removed = f"another program removed the login for {login.hostname} from {login.place}"

@@ -35,6 +35,7 @@ from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, calls_in_
 from tests.problems import raises_problem
 from tests.rig.waiting import PATIENCE_S
 from tests.services.store_choice import FixedChoice
+from tests.services.test_credential_store import FakeHelpers
 
 GHCR = Registry("ghcr.io")
 OURS = Entry("me", Sensitive("s3cret"))
@@ -102,6 +103,7 @@ class Machine:
         self.served = ServedLogins()
         self.lost = 0
         self.registries: Registries | None = None
+        self.helpers: FakeHelpers | None = None
         self.cli_version: tuple[int, ...] | None = (28, 5)
         self.server_answers = True
         """Whether a server has confirmed the clock before the agent stores anything."""
@@ -121,7 +123,7 @@ class Machine:
         config = DockerConfigFile(self.docker)
         store = CredentialStore(
             config,
-            CredentialHelpers(self.environ, deadline_s=helper_deadline_s),
+            self.helpers or CredentialHelpers(self.environ, deadline_s=helper_deadline_s),
             state_file,
             has_ended=lambda end: time.now().proves(end),
             choice=self.choice,
@@ -766,6 +768,33 @@ async def test_a_clock_that_is_set_back_does_not_keep_the_notice_about_a_restore
         await agent.apply(NEWER)
         assert agent.warnings().keys() == {"login_restored"}
         assert await until(lambda: not agent.warnings()) < 610
+
+
+class TimedHelpers(FakeHelpers):
+    """Each call takes a while, on the clock of the test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock: FakeClock | None = None
+
+    async def get(self, name: str, server: str) -> Entry | None:
+        if self.clock is not None:
+            await self.clock.wait(asyncio.Event(), 0.1)
+        return await super().get(name, server)
+
+
+async def test_a_login_removed_from_a_helper_is_restored_within_five_seconds(machine: Machine) -> None:
+    """The helper is asked for it by time, because its store cannot be watched."""
+    machine.helpers = helpers = TimedHelpers()
+    machine.write({"credsStore": "general"})
+    agent = machine.start()
+    await agent.apply()
+    helpers.clock = agent.clock
+    async with watching(agent) as until:
+        for moment in (1, 8, 14, 21):
+            await until(lambda moment=moment: agent.clock.monotonic() >= moment)  # type: ignore[misc]
+            del helpers.logins["general"]["ghcr.io"]
+            assert await until(lambda: helpers.logins["general"]) < 5
 
 
 async def test_a_file_that_is_removed_repeatedly_is_restored_each_time(machine: Machine) -> None:
