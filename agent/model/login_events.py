@@ -201,7 +201,9 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The registry did not refuse what Docker holds. `check_in` is when to ask again, None for never.
+    """The registry did not refuse what Docker holds, or the setting for this has changed.
+
+    `check_in` is when to ask again, None for never.
 
     `log_in_again`: it refused a token that it gave for the password. The password may still work.
     """

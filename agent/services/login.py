@@ -12,6 +12,7 @@ from agent.model.login_events import (
     Action,
     Attempt,
     Check,
+    Checked,
     Event,
     Failed,
     LoginState,
@@ -68,6 +69,7 @@ class RegistryLogin:
         self._source_is_new = False
         self._resumed: bool | None = None
         self._attempts: Final = LoginAttempts(login, dependencies)
+        self._check_interval_s = dependencies.settings().renewal.check_interval_s
         now, hostname = self._now(), login.registry.hostname
         expiry = Deadline.when(ends_at, now.wall, now.monotonic) if ends_at is not None else None
         works = ends_at is None and endless.may_work(login)
@@ -166,6 +168,12 @@ class RegistryLogin:
                 return self._with_news(outcome, last=last)
         return None
 
+    def _interval_has_changed(self) -> bool:
+        """Whether to ask the registry about a login without an end at another time than planned."""
+        before, self._check_interval_s = self._check_interval_s, self._deps.settings().renewal.check_interval_s
+        asks = self._state.stage is Stage.LOGGED_IN and self._state.expiry is None
+        return asks and before != self._check_interval_s
+
     async def _prove_end(self) -> None:
         """Ask for the time if the stored login seems to have ended. Then `decide` knows whether to remove it."""
         if self._state.end is not None and not self._state.removed:
@@ -187,6 +195,8 @@ class RegistryLogin:
         else:
             await wait_until(clock, wake_at, self._wake)
         await docker.looked.wait()
+        if self._interval_has_changed():
+            return Checked(self._attempts.check_in())
         self._wake.clear()
         docker_problem = None if docker.docker_ready.is_set() else docker.docker_problem
         requested, self._requested_id = self._requested_id, None

@@ -64,7 +64,7 @@ class LoginAttempts:
     async def check(self) -> Checked | Refused:
         """Ask the registry whether it still accepts what Docker holds."""
         login, deps = self._login, self._deps
-        again = Checked(self._check_in())
+        again = Checked(self.check_in())
         try:
             found = await deps.reconciler.in_use(login.registry)
         except ProblemError:
@@ -90,7 +90,7 @@ class LoginAttempts:
             return replace(again, log_in_again=True)
         return Refused(problem, timedelta(seconds=wait_after(problem, 1, self._deps.settings().retry)))
 
-    def _check_in(self) -> timedelta | None:
+    def check_in(self) -> timedelta | None:
         """When to ask the registry about the login, or None for never. The jitter spreads the questions of a fleet."""
         interval_s = self._deps.settings().renewal.check_interval_s
         return timedelta(seconds=interval_s * (1 + SPREAD * self._deps.jitter())) if interval_s else None
@@ -118,7 +118,7 @@ class LoginAttempts:
             credential.identity,
             applied.stored_in,
             result.problems,
-            self._check_in() if credential.expires_at is None else None,
+            self.check_in() if credential.expires_at is None else None,
         )
 
     async def _send(self, credential: Credential, action: Attempt) -> DockerLoginResult:

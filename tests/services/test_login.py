@@ -533,6 +533,20 @@ async def test_the_interval_of_the_checks_is_a_setting(bench: Bench, begin: Begi
     assert len(bench.login_check.asked) == (9 if interval_s else 0)
 
 
+@pytest.mark.parametrize(("before_s", "after_s"), [(0.0, 60.0), (21600.0, 60.0), (60.0, 0.0)])
+async def test_a_changed_interval_of_the_checks_counts_at_once(
+    bench: Bench, begin: Begin, before_s: float, after_s: float
+) -> None:
+    """After SIGHUP, logins are woken. Without that, a check that was off would stay off until the next login."""
+    bench.settings.value = replace(bench.settings.value, renewal=RenewalSettings(check_interval_s=before_s))
+    registry_login = await begin(basic())
+    await bench.clock.advance(30)
+    bench.settings.value = replace(bench.settings.value, renewal=RenewalSettings(check_interval_s=after_s))
+    registry_login.wake()
+    await bench.clock.advance(9 * 60)
+    assert len(bench.login_check.asked) == (9 if after_s else 0)
+
+
 async def test_a_token_that_ends_is_renewed_instead_of_checked(bench: Bench, begin: Begin) -> None:
     await begin(native())
     await bench.clock.advance(24 * HOURS)
