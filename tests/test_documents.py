@@ -15,7 +15,8 @@ from typing import Any, Final
 import pytest
 
 from agent.__main__ import COMMANDS
-from agent.model.plan import AwsDefaults, make_plan
+from agent.model.login_source import AwsDefaults
+from agent.model.plan import make_plan
 from agent.model.problem import Needs, RetryClass, Severity
 from agent.model.problems import codes
 from agent.model.problems.environment import TokenNotRenewable

@@ -17,7 +17,6 @@ from agent.model.login_events import (
     Failed,
     LoginState,
     Now,
-    Refused,
     RemovalFailed,
     Remove,
     Removed,
@@ -37,6 +36,7 @@ from agent.model.status import RegistryStatus
 from agent.services.endless_logins import EndlessLogins
 from agent.services.login_attempt import LoginAttempts
 from agent.services.login_dependencies import LoginDependencies
+from agent.services.login_log import log_event
 from agent.services.waiting import wait_until
 
 
@@ -141,7 +141,7 @@ class RegistryLogin:
             if isinstance(action, Report):
                 self._deps.board.report(f"login:{self.status.hostname}", action.problems)
         self._show(event)
-        self._log_event(event)
+        log_event(self._deps.log, event, self._state, self._log_fields)
         if self.first_attempt_done and not former.first_attempt_done:
             self._on_first_attempt()
         outcome: Event | None = None
@@ -273,26 +273,6 @@ class RegistryLogin:
         if status != self.status:
             self.status = status
             self._deps.board.put_registry(status)
-
-    def _log_event(self, event: Event) -> None:
-        log, state, fields = self._deps.log, self._state, self._log_fields
-        match event:
-            case Succeeded():
-                times = {"expires_at": event.expires_at, "renew_at": event.renew_at, "seconds": round(event.seconds, 3)}
-                log.info("login.succeeded", **fields, stored_in=event.stored_in, **times)
-            case Failed(problem):
-                wait_s = round(event.retry_in.total_seconds(), 1) if event.retry_in is not None else None
-                said = {"code": problem.code, "message": problem.message, "seconds": round(event.seconds, 3)}
-                log.info("login.failed", **fields, **said, failures=state.failures, wait_s=wait_s)
-            case Refused(problem, retry_in):
-                wait_s = round(retry_in.total_seconds(), 1)
-                log.info("login.refused", **fields, code=problem.code, message=problem.message, wait_s=wait_s)
-            case Verified(rejection=(problem, _)) if state.retry is not None:
-                log.info("login.deferred", **fields, code=problem.code, not_before=state.retry.at)
-            case Removed(was_ours):
-                log.info("login.expired", **fields, taken_out=was_ours)
-        if state.stage is Stage.ATTEMPTING:
-            log.debug("login.started", **fields, attempt=state.attempts)
 
     @property
     def _log_fields(self) -> dict[str, str | None]:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from agent.model.plan import AwsDefaults, Plan, SecretSet, make_plan
+from agent.model.login_source import AwsDefaults
+from agent.model.plan import Plan, SecretSet, make_plan
 from agent.model.secret import RegistrySecret
 from agent.settings import Settings
 

@@ -144,23 +144,21 @@ class SecretFiles(Protocol):
 
 
 class ConfigFile(Protocol):
-    """Docker's config.json; see `edge/docker_config.py`."""
+    """Docker's config.json; see `edge/docker_config.py`. `signature_now` blocks."""
 
     async def read(self) -> Document: ...
     async def update(self, change: Callable[[Document], Document]) -> Document: ...
     async def remove_leftovers(self) -> None: ...
     async def signature(self) -> Hashable: ...
-    def signature_now(self) -> Hashable:
-        """Blocks."""
+    def signature_now(self) -> Hashable: ...
 
 
 class PodmanFiles(Protocol):
-    """The files in which podman looks for a login before Docker's."""
+    """The files in which podman looks for a login before Docker's. `signature_now` blocks."""
 
     async def read(self) -> dict[str, Document]: ...
     async def signature(self) -> Hashable: ...
-    def signature_now(self) -> Hashable:
-        """Blocks."""
+    def signature_now(self) -> Hashable: ...
 
 
 class CredentialHelpers(Protocol):

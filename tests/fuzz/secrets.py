@@ -8,7 +8,8 @@ from typing import Final
 
 from agent.edge import secret_files
 from agent.model.document_text import DocumentError
-from agent.model.plan import AwsDefaults, make_plan
+from agent.model.login_source import AwsDefaults
+from agent.model.plan import make_plan
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.registry import HostnameError, Registry, parse_hostname

@@ -21,7 +21,8 @@ from agent.model.docker_config import (
     remove,
     store_of,
 )
-from agent.model.plan import AwsDefaults, make_plan
+from agent.model.login_source import AwsDefaults
+from agent.model.plan import make_plan
 from agent.model.registry import parse_hostname
 from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive

@@ -18,7 +18,8 @@ from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Entry, parse_config
-from agent.model.plan import AwsDefaults, make_plan
+from agent.model.login_source import AwsDefaults
+from agent.model.plan import make_plan
 from agent.model.problems.aws import AwsAccessDenied, AwsError
 from agent.model.problems.stored_login import LoginOverridden
 from agent.model.registry import parse_hostname

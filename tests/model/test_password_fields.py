@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from agent.model.login_source import AwsDefaults
 from agent.model.password_source import PasswordField, PasswordOrigin, PasswordSource, Trust
-from agent.model.plan import AwsDefaults, make_plan
+from agent.model.plan import make_plan
 from agent.model.problem import ProblemError
 from agent.model.registry import Registry
 from agent.model.secret import Kind, RegistrySecret, parse_secret

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.model.credential import AwsIdentity, AwsKeys, AzureIdentity, Credential, GoogleIdentity, TokenSource
-from agent.model.plan import AwsDefaults, Plan, make_plan
+from agent.model.login_source import AwsDefaults
+from agent.model.plan import Plan, make_plan
 from agent.model.problems.environment import NativeUnsupported, SecretInvalid, SecretShadowed, TokenNotRenewable
 from agent.model.registry import Registry
 from agent.model.secret import Kind, RegistrySecret, parse_secret

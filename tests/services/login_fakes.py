@@ -12,7 +12,8 @@ from agent.model.credential import Credential, TokenSource
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
 from agent.model.docker_results import ProbeResult
-from agent.model.plan import AwsDefaults, Login, Plan, make_plan
+from agent.model.login_source import AwsDefaults
+from agent.model.plan import Login, Plan, make_plan
 from agent.model.problem import Problem, ProblemError
 from agent.model.registry import Registry
 from agent.model.secret import parse_secret

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from agent.model.plan import AwsDefaults, make_plan
+from agent.model.login_source import AwsDefaults
+from agent.model.plan import make_plan
 from agent.model.problems.registry import LoginRejected, RegistryUnreachable
 from agent.model.secret import parse_secret
 from tests.services.login_fakes import ECR
