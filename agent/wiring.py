@@ -173,7 +173,7 @@ class Components:
             log=bootstrap.log.logger,
             watcher=self.file_watcher,
             check_login=self._registries.check,
-            on_lost=self._wake_logins,
+            on_news=self._wake_logins,
             overrides=Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.docker_cli.installed),
         )
 

@@ -62,7 +62,7 @@ class Tools:
     async def engine_reachable(self) -> bool:
         return self.engine_answers
 
-    def lost(self, program: Path, problem: Problem) -> None:
+    def gone(self, program: Path, problem: Problem) -> None:
         """Part of the protocol that a login needs. The doctor looks for its tools only once, so it does nothing."""
 
 

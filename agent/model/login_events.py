@@ -66,11 +66,11 @@ class Stage(Enum):
 class LoginState:
     """Everything that is remembered about one login.
 
-    `problem` is why the last attempt failed, `unstored` whether its login only could not be stored. `lost` is why
+    `problem` is why the last attempt failed, `unstored` whether its login only could not be stored. `unusable` is why
     Docker's next pull uses no login that works. `expiry` is when the agent's login expires, None if it does not or if
     there is none. `foreign`: Docker uses another login than this one. `removed`: it was taken out of Docker's
-    configuration after that. `renewal` is when a new token is due, `check` when an existing login is tried again.
-    `question` is when to ask the registry about a login without an end.
+    configuration after that. `renewal` is when a new token is due, `reattempt` when an existing login is tried again.
+    `check` is when to ask the registry about a login without an end.
     """
 
     hostname: str
@@ -84,15 +84,15 @@ class LoginState:
     problem: Problem | None = None
     last_error: str | None = None
     has_logged_in: bool = False
-    lost: Problem | None = None
+    unusable: Problem | None = None
     unstored: bool = False
     foreign: bool = False
     expiry: Deadline | None = None
     removed: bool = False
     retry: Deadline | None = None
     renewal: Deadline | None = None
+    reattempt: Deadline | None = None
     check: Deadline | None = None
-    question: Deadline | None = None
     clock_is_off: bool = False
     next_change: Deadline | None = None
     first_attempt_done: bool = False
@@ -140,12 +140,12 @@ class Verified:
     """The agent has checked which login Docker holds.
 
     `rejection` is why this very secret was rejected before the agent restarted, and for how long that still holds.
-    `lost` is as in `Woken`. `ends_at` is when the login ends, if an earlier start has left another one than expected.
+    `unusable` is as in `Woken`. `ends_at` is when the login ends, if an earlier start has left another than expected.
     """
 
     holds_login: bool
     rejection: tuple[Problem, timedelta] | None = None
-    lost: Problem | None = None
+    unusable: Problem | None = None
     ends_at: datetime | None = None
 
 
@@ -153,17 +153,17 @@ class Verified:
 class Woken:
     """The wake-up time was reached, or something changed.
 
-    `new_id` is for the attempt that may start. `docker_problem` says why docker cannot be used. `lost` is why Docker's
-    next pull uses no login that works. `source_changed`: the source of the token works again, or may have another one.
-    `needed`: a program needs a login now that works longer than the stored one. `gone`: Docker does not hold the login
-    of an earlier start, as is known only now. `unstored`: the login of the last attempt is still not stored.
-    `foreign`: Docker uses a login that the agent did not store.
+    `new_id` is for the attempt that may start. `docker_problem` is why docker cannot be used, and `unusable` why
+    Docker's next pull uses no login that works. `source_changed`: the source of the token works again, or may have
+    another one. `needed`: a program needs a login now that works longer than the stored one. `gone`: Docker does not
+    hold the login of an earlier start, as is known only now. `unstored`: the login of the last attempt is still not
+    stored. `foreign`: Docker uses a login that the agent did not store.
     """
 
     new_id: str
     docker_problem: str | None = None
     source_changed: bool = False
-    lost: Problem | None = None
+    unusable: Problem | None = None
     needed: bool = False
     gone: bool = False
     unstored: bool = False
@@ -184,8 +184,8 @@ class Succeeded:
 
     `renew_at` is None if the agent cannot renew it. `identity` is the ARN of an AWS identity. `problems` are what is
     wrong although the login works, such as a clock that is off. `check_in` is when to ask the registry whether it still
-    accepts the login; None if the login ends, or if it is never asked. `seconds` is how long the attempt took. `lost`
-    and `foreign` are as in `Woken`.
+    accepts the login; None if the login ends, or if it is never asked. `seconds` is how long the attempt took.
+    `unusable` and `foreign` are as in `Woken`.
     """
 
     expires_at: datetime | None = None
@@ -195,7 +195,7 @@ class Succeeded:
     problems: tuple[Problem, ...] = ()
     check_in: timedelta | None = None
     seconds: float = 0.0
-    lost: Problem | None = None
+    unusable: Problem | None = None
     foreign: bool = False
 
 
@@ -222,7 +222,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """`retry_in` is None if there is no next attempt. `seconds` and `lost` are as in `Succeeded`.
+    """`retry_in` is None if there is no next attempt. `seconds` and `unusable` are as in `Succeeded`.
 
     `unstored`: the registry has accepted the login, but it could not be stored.
     """
@@ -230,7 +230,7 @@ class Failed:
     problem: Problem
     retry_in: timedelta | None
     seconds: float = 0.0
-    lost: Problem | None = None
+    unusable: Problem | None = None
     unstored: bool = False
 
 

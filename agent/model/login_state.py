@@ -62,7 +62,7 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
         case Succeeded(), Stage.ATTEMPTING:
             decision = _succeeded(state, event, now, rules)
         case Checked(), Stage.LOGGED_IN:
-            asked = replace(state, question=now.after(event.check_in) if event.check_in is not None else None)
+            asked = replace(state, check=now.after(event.check_in) if event.check_in is not None else None)
             refused = replace(asked, stage=Stage.DUE, has_logged_in=False)
             decision = _wait(refused if event.log_in_again else asked, (), now)
         case Refused(), Stage.LOGGED_IN:
@@ -71,7 +71,7 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
         case Failed(), Stage.ATTEMPTING:
             retry = now.after(event.retry_in) if event.retry_in is not None else None
             failures = state.failures + 1
-            failed = replace(state, failures=failures, retry=retry, lost=event.lost, unstored=event.unstored)
+            failed = replace(state, failures=failures, retry=retry, unusable=event.unusable, unstored=event.unstored)
             decision = _fail(failed, event.problem, now, rules)
         case Removed(), Stage.RETRYING:
             decision = _wait(replace(state, removed=True), (), now)
@@ -86,7 +86,7 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
 
 def _verified(state: LoginState, event: Verified, now: Now, rules: Rules) -> Decision:
     expiry = Deadline.when(event.ends_at, now.wall, now.monotonic) if event.ends_at else state.expiry
-    state = replace(state, expiry=expiry, lost=event.lost)
+    state = replace(state, expiry=expiry, unusable=event.unusable)
     if not event.holds_login:
         state = replace(state, expiry=None, has_logged_in=False)
     # A person's request does not wait, whichever secret it was made for.
@@ -104,18 +104,18 @@ def _requested(state: LoginState, event: Requested, now: Now) -> Decision:
 
 
 def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
-    before, state = state, replace(state, lost=event.lost, foreign=event.foreign)
+    before, state = state, replace(state, unusable=event.unusable, foreign=event.foreign)
     if event.gone:
         state = replace(state, expiry=None, has_logged_in=False)
-    if event.lost != before.lost and state.stage is Stage.LOGGED_IN:
-        state = _logged_in_or_lost(state)
+    if event.unusable != before.unusable and state.stage is Stage.LOGGED_IN:
+        state = _logged_in_or_unusable(state)
     if state.stage in (Stage.DUE, Stage.LOGGED_IN):
         wanted = state.stage is Stage.DUE or state.requested_id is not None or state.clock_is_off
-        due = wanted or event.source_changed or _is_past(state.renewal, now) or _is_past(state.check, now)
+        due = wanted or event.source_changed or _is_past(state.renewal, now) or _is_past(state.reattempt, now)
         if due or event.needed:
             return _start(replace(state, attempt_id=event.new_id), event.docker_problem, now, needed=event.needed)
-        ask = (Check(),) if _is_past(state.question, now) else ()
-        return _wait(replace(state, question=None) if ask else state, ask, now)
+        ask = (Check(),) if _is_past(state.check, now) else ()
+        return _wait(replace(state, check=None) if ask else state, ask, now)
     docker_is_back = event.docker_problem is None and isinstance(state.problem, DockerCliMissing | NotDockersCli)
     store_is_back = state.unstored and not event.unstored
     if (
@@ -129,14 +129,14 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
         return _start(state, event.docker_problem, now)
     # The status differs if the clock was set, or is believed again.
     status_differs = _status(state, now) is not state.status
-    news = event.gone or (state.lost, state.foreign) != (before.lost, before.foreign)
+    news = event.gone or (state.unusable, state.foreign) != (before.unusable, before.foreign)
     changed = news or status_differs or _is_past(state.next_change, now)
     return _refresh(state, now, rules) if changed else _wait(state, (), now)
 
 
-def _logged_in_or_lost(state: LoginState) -> LoginState:
+def _logged_in_or_unusable(state: LoginState) -> LoginState:
     """The store is repaired by the reconciler, so there is no attempt. Only the status must not promise a pull."""
-    status, error = (_failed(state.lost), state.lost.message) if state.lost else (State.LOGGED_IN, None)
+    status, error = (_failed(state.unusable), state.unusable.message) if state.unusable else (State.LOGGED_IN, None)
     return replace(state, status=status, last_error=error)
 
 
@@ -169,7 +169,7 @@ def _start(state: LoginState, docker_problem: str | None, now: Now, *, needed: b
 def _succeeded(state: LoginState, event: Succeeded, now: Now, rules: Rules) -> Decision:
     ends = event.expires_at
     due = event.renew_at if event.renew_at is not None or expired(ends, now.wall) else ends
-    check_in = _check_in(event, now, rules)
+    reattempt_in = _reattempt_in(event, now, rules)
     fresh = LoginState(
         state.hostname,
         stage=Stage.LOGGED_IN,
@@ -180,14 +180,14 @@ def _succeeded(state: LoginState, event: Succeeded, now: Now, rules: Rules) -> D
         has_logged_in=True,
         expiry=Deadline.when(ends, now.wall, now.monotonic) if ends is not None else None,
         renewal=Deadline.when(due, now.wall, now.monotonic) if due is not None else None,
-        check=now.after(check_in) if check_in is not None else None,
-        question=now.after(event.check_in) if event.check_in is not None else None,
+        reattempt=now.after(reattempt_in) if reattempt_in is not None else None,
+        check=now.after(event.check_in) if event.check_in is not None else None,
         clock_is_off=bool(event.problems),
         first_attempt_done=True,
-        lost=event.lost,
+        unusable=event.unusable,
         foreign=event.foreign,
     )
-    return _wait(_logged_in_or_lost(fresh), (Report((*event.problems, *_past_its_end(fresh, event, now))),), now)
+    return _wait(_logged_in_or_unusable(fresh), (Report((*event.problems, *_past_its_end(fresh, event, now))),), now)
 
 
 def _past_its_end(state: LoginState, event: Succeeded, now: Now) -> tuple[Problem, ...]:
@@ -199,7 +199,7 @@ def _past_its_end(state: LoginState, event: Succeeded, now: Now) -> tuple[Proble
     return (TokenExpired(host, message, hint=PUT_NEW_TOKEN),)
 
 
-def _check_in(event: Succeeded, now: Now, rules: Rules) -> timedelta | None:
+def _reattempt_in(event: Succeeded, now: Now, rules: Rules) -> timedelta | None:
     """When to try a login again that works: while the clock is off, or if its token works past its end."""
     if event.renew_at is None and event.expires_at is not None and event.expires_at <= now.wall:
         # The registry's clock may be a little behind ours: check often soon after the end, then less often.
@@ -226,8 +226,8 @@ def _refresh(state: LoginState, now: Now, rules: Rules) -> Decision:
 def _status(state: LoginState, now: Now) -> State:
     if state.end is not None and not state.is_valid(now):
         return State.EXPIRED
-    if state.lost is not None:
-        return _failed(state.lost)
+    if state.unusable is not None:
+        return _failed(state.unusable)
     if state.end is not None:
         return State.LOGGED_IN
     if state.problem is not None and _failed(state.problem) is State.REJECTED:
@@ -247,7 +247,7 @@ def _problems(state: LoginState, now: Now, rules: Rules) -> tuple[Problem, ...]:
         return cause
     if not state.is_valid(now):
         return (*cause, TokenExpired(host, f"the login for {host} has expired and could not be renewed"))
-    if state.lost is not None:
+    if state.unusable is not None:
         return cause  # RenewalFailing would promise that pulls still work
     ends = state.end.at
     message = f"the login for {host} works until {ends:%Y-%m-%d %H:%M} UTC, but its renewal fails"
@@ -267,7 +267,7 @@ def _wait(state: LoginState, actions: tuple[Action, ...], now: Now) -> Decision:
     elif state.stage is Stage.RETRYING:
         moments = (state.retry, state.next_change)
     elif state.stage is Stage.LOGGED_IN:
-        moments = (state.renewal, state.check, state.question)
+        moments = (state.renewal, state.reattempt, state.check)
     known = [moment for moment in moments if moment is not None]
     return Decision(state, actions, min(known, key=now.until, default=None))
 

@@ -40,11 +40,11 @@ class AppliedLogin:
 class StoreNews(NamedTuple):
     """What the task of a login needs to know about Docker's store.
 
-    `lost` is why Docker's next pull uses no login that works. `unstored` is why the last attempt could not store its
-    login, until the store works. `foreign`: Docker uses a login that the agent did not store.
+    `unusable` is why Docker's next pull uses no login that works. `unstored` is why the last attempt could not store
+    its login, until the store works. `foreign`: Docker uses a login that the agent did not store.
     """
 
-    lost: Problem | None = None
+    unusable: Problem | None = None
     unstored: Problem | None = None
     foreign: bool = False
 

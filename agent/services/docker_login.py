@@ -129,7 +129,7 @@ class DockerLogin:
             return await self._cli.login(program, registry, credential, timeout=timeout, through_engine=through_engine)
         except ProblemError as error:
             if isinstance(error.problem, NotDockersCli):
-                self._docker.lost(program, error.problem)
+                self._docker.gone(program, error.problem)
             raise
         except TimeoutError:
             raise ProblemError(await self._timed_out(registry, timeout, await probing)) from None
@@ -137,7 +137,7 @@ class DockerLogin:
             # A script gives the same error if its interpreter is missing, although the script exists.
             if isinstance(error, FileNotFoundError) and not await _exists(program):
                 missing = no_docker()
-                self._docker.lost(program, missing)
+                self._docker.gone(program, missing)
                 raise ProblemError(missing) from None
             message = f"it cannot be started: {error.strerror or error}"
             raise ProblemError(cli_failed(registry.hostname, message)) from None

@@ -181,11 +181,11 @@ class RegistryLogin:
 
     def _with_news(self, outcome: Succeeded | Failed, *, last: bool) -> Succeeded | Failed:
         """Add what has become of Docker's store. The `last` attempt is not repeated."""
-        lost, unstored, foreign = self._deps.reconciler.news(self.login.registry)
+        unusable, unstored, foreign = self._deps.reconciler.news(self.login.registry)
         if isinstance(outcome, Succeeded):
-            return replace(outcome, lost=lost, foreign=foreign)
+            return replace(outcome, unusable=unusable, foreign=foreign)
         retry_in = None if last else outcome.retry_in
-        return replace(outcome, lost=lost, unstored=unstored == outcome.problem, retry_in=retry_in)
+        return replace(outcome, unusable=unusable, unstored=unstored == outcome.problem, retry_in=retry_in)
 
     async def _wait(self, wake_at: Deadline | None) -> Event:
         """Wait until `wake_at`, or until something changes."""
@@ -207,12 +207,12 @@ class RegistryLogin:
         needed, self._needed = self._needed, False
         gone = not await self._resume()
         await self._prove_end()
-        lost, unstored, foreign = self._deps.reconciler.news(self.login.registry)
+        unusable, unstored, foreign = self._deps.reconciler.news(self.login.registry)
         return Woken(
             self._deps.new_id(),
             docker_problem,
             source_changed=is_new,
-            lost=lost,
+            unusable=unusable,
             needed=needed,
             gone=gone,
             unstored=unstored is not None,
@@ -223,7 +223,7 @@ class RegistryLogin:
         holds_login = await self._resume()
         registry, reconciler = self.login.registry, self._deps.reconciler
         rejection = await self._deps.rejections.active(self.login)
-        return Verified(holds_login, rejection, reconciler.lost(registry), reconciler.held_until(registry))
+        return Verified(holds_login, rejection, reconciler.unusable(registry), reconciler.held_until(registry))
 
     async def _resume(self) -> bool:
         """Trust the state directory only as long as Docker may hold the login that it describes."""

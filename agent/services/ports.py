@@ -232,7 +232,7 @@ class DockerProgram(Protocol):
     @property
     def docker(self) -> Path | None: ...
     async def engine_reachable(self) -> bool: ...
-    def lost(self, program: Path, problem: Problem) -> None:
+    def gone(self, program: Path, problem: Problem) -> None:
         """The program is gone, or is no longer Docker's own CLI."""
 
 
@@ -271,7 +271,7 @@ class Reconciler(Protocol):
     def held_until(self, registry: Registry) -> datetime | None:
         """When the agent's login that Docker holds ends, as far as known."""
 
-    def lost(self, registry: Registry) -> Problem | None:
+    def unusable(self, registry: Registry) -> Problem | None:
         """Why Docker's next pull uses no login that works. None if it does, or if nothing is known."""
 
     def news(self, registry: Registry) -> StoreNews: ...

@@ -48,23 +48,23 @@ class ConfigReconciler:
         watcher: FileWatcher,
         overrides: Overrides | None = None,
         check_login: CheckLogin | None = None,
-        on_lost: Callable[[str], None] = lambda _: None,
+        on_news: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`overrides` finds what Docker uses before its stores. `check_login` asks a registry about such a login.
 
-        `on_lost` gets the host name if Docker's next pull no longer works or works again, and if other news change.
+        `on_news` gets the host name if Docker's next pull no longer works or works again, and if other news change.
         """
         self._config: Final = config
         self._store: Final = store
         self._podman: Final = podman
-        self._reports: Final = StoredLoginReports(board, on_lost)
+        self._reports: Final = StoredLoginReports(board, on_news)
         self._clock: Final = clock
         self._time: Final = time
         self._log: Final = log
         self._watcher: Final = watcher
         others = OtherLogins(clock, check_login, lambda end: time.now().proves(end))
         self._writer: Final = LoginWriter(store, config, podman, overrides or Overrides(None), others)
-        self._on_lost: Final = on_lost
+        self._on_news: Final = on_news
         self._logins: Final[dict[str, ManagedLogin]] = {}
         self._earlier: Final = EarlierLogins(clock)
         self._changed: Final = asyncio.Event()
@@ -118,7 +118,7 @@ class ConfigReconciler:
     async def resume(self, registry: Registry, expires_at: datetime | None) -> bool | None:
         """Keep a login in place that the agent stored before its start. False if Docker does not hold it any more.
 
-        None if its store cannot be read. Then `lost` gives the reason, and `on_lost` is called when to try again.
+        None if its store cannot be read. Then `unusable` gives the reason, and `on_news` is called when to try again.
         """
         hostname = registry.hostname
         async with self._locks[hostname]:
@@ -145,8 +145,8 @@ class ConfigReconciler:
     def held_until(self, registry: Registry) -> datetime | None:
         return self._store.held_until(registry)
 
-    def lost(self, registry: Registry) -> Problem | None:
-        return self.news(registry).lost
+    def unusable(self, registry: Registry) -> Problem | None:
+        return self.news(registry).unusable
 
     def news(self, registry: Registry) -> StoreNews:
         login = self._logins.get(registry.hostname)
@@ -230,7 +230,7 @@ class ConfigReconciler:
         files, now = (await self._store.signature(), await self._podman.signature()), self._clock.monotonic()
         self._lines.start(files, checks)
         for hostname in self._earlier.due(files):
-            self._on_lost(hostname)
+            self._on_news(hostname)
         for login in [*self._logins.values()]:
             other_ended = self._time.now().proves(login.other_ends_at)
             due = files != login.checked_files or now + _TOGETHER_S >= login.next_check or other_ended

@@ -9,11 +9,11 @@ from agent.services.ports import Board
 
 
 class StoredLoginReports:
-    """Each registry has its own owner on the board. `on_lost` is that of the reconciler."""
+    """Each registry has its own owner on the board. `on_news` is that of the reconciler."""
 
-    def __init__(self, board: Board, on_lost: Callable[[str], None]) -> None:
+    def __init__(self, board: Board, on_news: Callable[[str], None]) -> None:
         self._board: Final = board
-        self._on_lost: Final = on_lost
+        self._on_news: Final = on_news
 
     def show(self, login: ManagedLogin, *, repeat: bool = True) -> None:
         """Report what is known about a login. `repeat` is that of `Reporter.report`."""
@@ -21,7 +21,7 @@ class StoredLoginReports:
         self.replace(login.hostname, login.problems, repeat=repeat)
         if login.news != login.told:
             login.told = login.news
-            self._on_lost(login.hostname)
+            self._on_news(login.hostname)
 
     def replace(self, hostname: str, problems: Iterable[Problem] = (), *, repeat: bool = True) -> None:
         """Report these problems, and none of those before."""

@@ -88,7 +88,7 @@ class ToolWatch:
         """Why `docker_ready` is not set."""
         return self._docker_problem.message if self._docker_problem else "docker has not been found yet"
 
-    def lost(self, program: Path, problem: Problem) -> None:
+    def gone(self, program: Path, problem: Problem) -> None:
         """A login failed with `problem` because of this docker. Stops further logins, and checks docker now."""
         # If another docker was found meanwhile, the problem says nothing about it.
         if self.docker == program:

@@ -262,7 +262,7 @@ class Cli:
     async def engine_reachable(self) -> bool:
         return False
 
-    def lost(self, program: Path, problem: Problem) -> None:
+    def gone(self, program: Path, problem: Problem) -> None:
         raise AssertionError(f"{program} does not work: {problem.message}")
 
     async def login(

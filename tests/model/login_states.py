@@ -35,7 +35,7 @@ NO_CLI: Final = DockerCliMissing("docker", "there is no docker")
 PODMAN: Final = NotDockersCli("docker", "this is podman")
 SKEW: Final = ClockSkew(HOST, "the clock is off", retry_class=RetryClass.SOON)
 STUCK: Final = CredentialStoreFailed(HOST, "it hangs")
-LOST: Final = CredentialStoreFailed(HOST, "docker finds no login")
+UNUSABLE: Final = CredentialStoreFailed(HOST, "docker finds no login")
 ENDED: Final = TokenExpired(HOST, "the login for ghcr.io has expired and could not be renewed")
 FAILING: Final = RenewalFailing(HOST, "the login for ghcr.io works until 2026-01-01 12:00 UTC, but its renewal fails")
 URGENT: Final = RenewalFailing(HOST, FAILING.message, severity=Severity.ERROR)
@@ -94,7 +94,7 @@ STATES: Final = {
     "unstored": after(*RENEWING, (6 * HOUR, Failed(DOWN, hours(1), unstored=True))),
     "password": after(*PASSWORD),
     "asking": after(*PASSWORD, (6 * HOUR, Woken("b"))),
-    "lost": after(*PASSWORD, Woken("b", lost=LOST)),
+    "unusable": after(*PASSWORD, Woken("b", unusable=UNUSABLE)),
     "token": after(*TOKEN),
     "skewed": after(*FIRST, Succeeded(check_in=hours(6), problems=(SKEW,))),
     "foreign": after(*FIRST, Succeeded(EPOCH + hours(12), EPOCH + hours(6), foreign=True)),

@@ -77,8 +77,8 @@ def test_a_token_that_works_past_its_end_is_checked_often_and_then_less_often() 
         now = clocks(0, 0, None)
         decision = decide(STATES["attempting"], Succeeded(now.wall - late), now, RULES)
         assert decision.state.renewal is None
-        assert decision.state.check == now.after(timedelta(seconds=wait_s))
-        assert decision.wake_at == decision.state.check
+        assert decision.state.reattempt == now.after(timedelta(seconds=wait_s))
+        assert decision.wake_at == decision.state.reattempt
 
 
 def test_a_clock_that_is_off_causes_another_attempt_and_no_early_end() -> None:

@@ -51,8 +51,8 @@ NO_DOCKER: Final = "there is no docker"
 
 spans = st.timedeltas(timedelta(), timedelta(hours=14))
 docker = st.sampled_from([None, None, None, NO_DOCKER])
-LOST: Final = (CredentialStoreFailed(HOST, "the store cannot store"), LoginRejected(HOST, "a login that is refused"))
-losses = st.sampled_from([None, None, None, *LOST])
+UNUSABLE: Final = (CredentialStoreFailed(HOST, "it cannot store"), LoginRejected(HOST, "a login that is refused"))
+unusables = st.sampled_from([None, None, None, *UNUSABLE])
 
 
 class Login(RuleBasedStateMachine):
@@ -133,7 +133,7 @@ class Login(RuleBasedStateMachine):
     def a_valid_login_is_never_called_failed(self) -> None:
         """Told by the clocks at the moment of the decision: later, a server may say that the clock is off."""
         if self.state.is_valid(self.now) and self.state.stage is Stage.RETRYING:
-            assert (self.state.status is State.LOGGED_IN) is (self.state.lost is None)
+            assert (self.state.status is State.LOGGED_IN) is (self.state.unusable is None)
             assert not any(problem.code == "token_expired" for each in self.shown for problem in each.problems)
 
     def move(self, span: timedelta) -> None:
@@ -162,18 +162,18 @@ class Login(RuleBasedStateMachine):
             self.confirmed = self.clocks
 
     @precondition(lambda self: self.idle)
-    @rule(problem=docker, lost=losses)
-    def something_changes(self, problem: str | None, lost: Problem | None) -> None:
-        self.give(Woken(self.new_id(), problem, lost=lost))
+    @rule(problem=docker, unusable=unusables)
+    def something_changes(self, problem: str | None, unusable: Problem | None) -> None:
+        self.give(Woken(self.new_id(), problem, unusable=unusable))
         renewal_fails = [p for each in self.shown for p in each.problems if p.code == "renewal_failing"]
-        assert lost is None or not renewal_fails, "that would promise that pulls still work"
+        assert unusable is None or not renewal_fails, "that would promise that pulls still work"
 
     @precondition(lambda self: self.idle)
     @rule(problem=docker)
     def the_wake_up_comes(self, problem: str | None) -> None:
         if self.decision.wake_at is not None:
             self.move(timedelta(seconds=max(0.0, self.decision.wake_at.left(*self.clocks))))
-            self.give(Woken(self.new_id(), problem, lost=self.state.lost))
+            self.give(Woken(self.new_id(), problem, unusable=self.state.unusable))
             following = self.decision
             next_wake = following.wake_at
             assert next_wake is None or next_wake.left(*self.clocks) > 0 or self.removing, "it wakes without end"
@@ -185,34 +185,34 @@ class Login(RuleBasedStateMachine):
         self.give(Requested(self.waits_for, problem))
 
     @precondition(lambda self: self.state.stage is Stage.ATTEMPTING)
-    @rule(life=st.none() | spans, renewable=st.booleans(), clock_is_off=st.booleans(), lost=losses)
+    @rule(life=st.none() | spans, renewable=st.booleans(), clock_is_off=st.booleans(), unusable=unusables)
     def the_attempt_succeeds(
-        self, life: timedelta | None, renewable: bool, clock_is_off: bool, lost: Problem | None
+        self, life: timedelta | None, renewable: bool, clock_is_off: bool, unusable: Problem | None
     ) -> None:
         ends = self.now.wall + life if life is not None else None
         renew = ends and life and renewable and self.now.wall + life / 2
         check_in = timedelta(hours=6) if life is None else None
         problems = PROBLEMS[3:] if clock_is_off else ()
-        event = Succeeded(ends, renew or None, problems=problems, check_in=check_in, lost=lost)
+        event = Succeeded(ends, renew or None, problems=problems, check_in=check_in, unusable=unusable)
         without_history = decide(started_like(self.state), event, self.now, RULES)
         self.give(event)
         assert self.decision == without_history
         self.asked = False
-        assert (self.state.status is State.LOGGED_IN) is (lost is None)
+        assert (self.state.status is State.LOGGED_IN) is (unusable is None)
 
     @precondition(lambda self: self.state.stage is Stage.ATTEMPTING)
-    @rule(problem=st.sampled_from(PROBLEMS), wait=st.timedeltas(timedelta(), timedelta(minutes=5)), lost=losses)
-    def the_attempt_fails(self, problem: Problem, wait: timedelta, lost: Problem | None) -> None:
+    @rule(problem=st.sampled_from(PROBLEMS), wait=st.timedeltas(timedelta(), timedelta(minutes=5)), unusable=unusables)
+    def the_attempt_fails(self, problem: Problem, wait: timedelta, unusable: Problem | None) -> None:
         if problem.retry_class is RetryClass.REJECTED:
             wait = REJECTED_WAIT
             self.rejected_until = Deadline.after(wait, *self.clocks) if self.state.requested_id is None else None
-        self.give(Failed(problem, wait, lost=lost))
+        self.give(Failed(problem, wait, unusable=unusable))
 
     @precondition(lambda self: any(isinstance(action, Check) for action in self.decision.actions))
     @rule(check_in=st.none() | spans, log_in_again=st.booleans())
     def the_registry_is_asked(self, check_in: timedelta | None, log_in_again: bool) -> None:
         self.give(Checked(check_in, log_in_again))
-        assert (self.state.status is State.LOGGED_IN) is (self.state.lost is None)
+        assert (self.state.status is State.LOGGED_IN) is (self.state.unusable is None)
 
     @precondition(lambda self: any(isinstance(action, Check) for action in self.decision.actions))
     @rule()
@@ -330,11 +330,11 @@ def test_a_login_that_docker_cannot_use_is_not_logged_in_until_it_can() -> None:
     """A token that is still valid changes nothing, and its renewal is not promised to be in time. Then it is tried."""
     invalid = ConfigInvalid(HOST, "config.json is not valid")
     started = LoginState(HOST, Stage.ATTEMPTING, expiry=Deadline.after(timedelta(hours=2), EPOCH, 0.0))
-    failed = ends(started, Failed(invalid, timedelta(minutes=5), lost=invalid, unstored=True))
+    failed = ends(started, Failed(invalid, timedelta(minutes=5), unusable=invalid, unstored=True))
     assert (failed.state.status, reported(failed)) == (State.RETRYING, (invalid,))
-    assert ends(failed.state, Woken("a", lost=invalid, unstored=True), 1).actions == ()
+    assert ends(failed.state, Woken("a", unusable=invalid, unstored=True), 1).actions == ()
     assert ends(failed.state, Woken("a"), 1).actions == (Attempt(renew=False, force=True, take_over=False),)
-    elsewhere = ends(started, Failed(PROBLEMS[1], timedelta(minutes=5), lost=invalid))
+    elsewhere = ends(started, Failed(PROBLEMS[1], timedelta(minutes=5), unusable=invalid))
     back = ends(elsewhere.state, Woken("a"), 1)
     assert (back.state.status, [problem.code for problem in reported(back)]) == (
         State.LOGGED_IN,
@@ -356,7 +356,7 @@ def test_a_token_that_works_past_its_end_is_not_well() -> None:
 
 def test_a_login_that_docker_uses_and_the_registry_refuses_is_rejected() -> None:
     refused = LoginRejected(HOST, "it refuses the login in DOCKER_AUTH_CONFIG")
-    good = ends(LoginState(HOST, Stage.ATTEMPTING), Succeeded(lost=refused))
+    good = ends(LoginState(HOST, Stage.ATTEMPTING), Succeeded(unusable=refused))
     assert (good.state.status, good.state.last_error) == (State.REJECTED, refused.message)
     back = ends(good.state, Woken("a"))
     assert (back.state.status, back.state.last_error, back.actions) == (State.LOGGED_IN, None, ())

@@ -172,11 +172,11 @@ class FakeReconciler:
     def held_until(self, registry: Registry) -> datetime | None:
         return self.ends.get(registry.hostname)
 
-    def lost(self, registry: Registry) -> Problem | None:
+    def unusable(self, registry: Registry) -> Problem | None:
         return self.lost_logins.get(registry.hostname)
 
     def news(self, registry: Registry) -> StoreNews:
-        return StoreNews(self.lost(registry), self.problem, self.foreign)
+        return StoreNews(self.unusable(registry), self.problem, self.foreign)
 
     def note_refused(self, registry: Registry, entry: Entry | None) -> None:
         assert registry.hostname in self.stored

@@ -69,7 +69,7 @@ class Tools:
     async def engine_reachable(self) -> bool:
         return self.engine_answers
 
-    def lost(self, program: Path, problem: Problem) -> None:
+    def gone(self, program: Path, problem: Problem) -> None:
         raise AssertionError(program, problem)
 
 

@@ -354,7 +354,7 @@ async def test_a_login_that_cannot_be_moved_is_still_served(machine: Machine, *,
     agent.board.set_phase(Phase.RUNNING)
     machine.choice.memory = False
     outcome = await agent.apply()
-    assert (outcome.stored_in, outcome.ours, agent.reconciler.lost(GHCR)) == ("memory", True, None)
+    assert (outcome.stored_in, outcome.ours, agent.reconciler.unusable(GHCR)) == ("memory", True, None)
     assert "docker-credential-gone is not on the agent's PATH" in agent.warnings()["credential_store_failed"]
     store = good_helper(machine.bin, "gone")
     async with watching(agent) as wait:
@@ -371,7 +371,7 @@ async def test_without_the_program_a_line_gives_docker_no_login(machine: Machine
     machine.choice.memory = machine.choice.installed = False
     with raises_problem(CredentialStoreFailed):
         await agent.apply(NEWER)
-    assert agent.reconciler.lost(GHCR) is not None
+    assert agent.reconciler.unusable(GHCR) is not None
 
 
 async def test_a_persons_login_in_a_store_that_failed_is_used_again(machine: Machine) -> None:

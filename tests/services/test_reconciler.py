@@ -101,15 +101,15 @@ class Machine:
         self.auth_config: str | None = None
         self.choice = FixedChoice()
         self.served = ServedLogins()
-        self.lost = 0
+        self.news = 0
         self.registries: Registries | None = None
         self.helpers: FakeHelpers | None = None
         self.cli_version: tuple[int, ...] | None = (28, 5)
         self.server_answers = True
         """Whether a server has confirmed the clock before the agent stores anything."""
 
-    def _on_lost(self, hostname: str) -> None:
-        self.lost += hostname == "ghcr.io"
+    def _on_news(self, hostname: str) -> None:
+        self.news += hostname == "ghcr.io"
 
     def write(self, document: dict[str, Any]) -> None:
         self.file.write_text(json.dumps(document))
@@ -140,7 +140,7 @@ class Machine:
             watcher=ClockedFileWatcher(clock),
             overrides=Overrides(self.auth_config, lambda: self.cli_version),
             check_login=self.registries.check if self.registries else None,
-            on_lost=self._on_lost,
+            on_news=self._on_news,
         )
         return Agent(reconciler, board, clock, log, self.file, state_file)
 
@@ -371,9 +371,9 @@ async def test_what_could_not_be_stored_is_stored_once_the_store_is_repaired(
             await until(lambda: agent.clock.monotonic() > 70)
             assert agent.reconciler.news(GHCR).unstored is not None
         program.write_text(good)
-        seen = machine.lost
+        seen = machine.news
         await until(lambda: agent.reconciler.news(GHCR).unstored is None)
-    assert machine.lost > seen
+    assert machine.news > seen
     found = await agent.reconciler.in_use(GHCR)
     assert found is not None
     assert found[0].same_login(NEWER)
@@ -697,10 +697,10 @@ async def test_the_agents_login_counts_again_when_a_persons_is_gone(machine: Mac
     async with watching(agent) as until:
         await until(lambda: agent.clock.monotonic() > 5)
         assert agent.reconciler.news(GHCR).foreign
-        seen = machine.lost
+        seen = machine.news
         agent.write({"auths": {}})
         await until(lambda: not agent.reconciler.news(GHCR).foreign)
-        assert machine.lost > seen
+        assert machine.news > seen
         assert (list(agent.auths()), agent.warnings()) == (["ghcr.io"] if hours < 12 else [], {})
 
 
@@ -928,10 +928,10 @@ async def test_a_login_of_an_earlier_start_stays_in_place_until_the_first_attemp
         await until(lambda: "login_restored" in agent.warnings())
         assert agent.auths() == {"ghcr.io": encode_entry(OURS)}
         agent.file.write_text("{")
-        await until(lambda: agent.reconciler.lost(GHCR))
+        await until(lambda: agent.reconciler.unusable(GHCR))
         agent.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
         await until(lambda: "login_overridden" in agent.warnings())
-    assert agent.reconciler.lost(GHCR) is None
+    assert agent.reconciler.unusable(GHCR) is None
     assert agent.auths() == {"ghcr.io": encode_entry(THEIRS)}
 
 
@@ -942,15 +942,15 @@ async def test_a_store_that_cannot_be_read_at_the_start_is_reported_and_read_aga
     machine.file.write_text("{")
     agent = machine.start()
     assert await agent.reconciler.resume(GHCR, END) is None
-    assert isinstance(agent.reconciler.lost(GHCR), ConfigInvalid)
+    assert isinstance(agent.reconciler.unusable(GHCR), ConfigInvalid)
     assert agent.warnings().keys() == {"config_invalid"}
     async with watching(agent) as until:
-        await until(lambda: machine.lost)
+        await until(lambda: machine.news)
         machine.file.write_text(before)
-        seen = machine.lost
-        await until(lambda: machine.lost > seen)
+        seen = machine.news
+        await until(lambda: machine.news > seen)
         assert await agent.reconciler.resume(GHCR, END) is True
-        assert (agent.reconciler.lost(GHCR), agent.warnings()) == (None, {})
+        assert (agent.reconciler.unusable(GHCR), agent.warnings()) == (None, {})
 
 
 async def test_a_helper_that_fails_at_the_start_is_asked_again(machine: Machine) -> None:
@@ -958,12 +958,12 @@ async def test_a_helper_that_fails_at_the_start_is_asked_again(machine: Machine)
     agent = await machine.second_start()
     machine.write({"credsStore": "late"})
     assert await agent.reconciler.resume(GHCR, END) is None
-    assert isinstance(agent.reconciler.lost(GHCR), CredentialStoreFailed)
+    assert isinstance(agent.reconciler.unusable(GHCR), CredentialStoreFailed)
     async with watching(agent) as until:
-        await until(lambda: machine.lost >= 3)
+        await until(lambda: machine.news >= 3)
     good_helper(machine.bin, "late")
     assert (await agent.apply()).ours
-    assert (agent.reconciler.lost(GHCR), agent.warnings()) == (None, {})
+    assert (agent.reconciler.unusable(GHCR), agent.warnings()) == (None, {})
     assert await agent.reconciler.resume(GHCR, END) is True
 
 
@@ -973,7 +973,7 @@ async def test_a_login_that_is_no_longer_wanted_is_not_read_again(machine: Machi
     agent = machine.start()
     await agent.reconciler.resume(GHCR, END)
     await agent.reconciler.forget(GHCR)
-    assert (agent.reconciler.lost(GHCR), agent.warnings()) == (None, {})
+    assert (agent.reconciler.unusable(GHCR), agent.warnings()) == (None, {})
 
 
 async def test_a_failed_check_is_repeated(machine: Machine) -> None:
@@ -1154,12 +1154,12 @@ async def test_a_store_that_cannot_store_loses_the_login(machine: Machine) -> No
     async with watching(agent) as until:
         script(machine.bin, "editor", NOTHING)
         agent.write({**agent.document(), "credsStore": "editor"})
-        await until(lambda: agent.reconciler.lost(GHCR))
+        await until(lambda: agent.reconciler.unusable(GHCR))
         assert "credential_store_failed" in agent.warnings()
-        assert machine.lost == 1
+        assert machine.news == 1
         agent.write({"auths": agent.auths()})
-        await until(lambda: agent.reconciler.lost(GHCR) is None)
-        assert machine.lost == 2
+        await until(lambda: agent.reconciler.unusable(GHCR) is None)
+        assert machine.news == 2
         assert agent.warnings() == {}
 
 
@@ -1193,11 +1193,11 @@ async def test_a_file_that_docker_cannot_use_loses_the_login(
         if before != "logged in":
             with raises_problem(Problem):
                 await agent.apply()
-        await until(lambda: agent.reconciler.lost(GHCR))
-        assert machine.lost == 1
+        await until(lambda: agent.reconciler.unusable(GHCR))
+        assert machine.news == 1
         machine.file.unlink(missing_ok=True)
-        await until(lambda: agent.reconciler.lost(GHCR) is None)
-        assert machine.lost == 2
+        await until(lambda: agent.reconciler.unusable(GHCR) is None)
+        assert machine.news == 2
         assert agent.auths() == {"ghcr.io": encode_entry(OURS)}
         assert not {"config_invalid", "config_unwritable"} & set(agent.warnings())
 
@@ -1215,7 +1215,7 @@ async def test_a_file_that_cannot_be_written_keeps_the_login_in_it(
     monkeypatch.setattr("agent.edge.docker_config.replace_version", full)
     with raises_problem(ConfigUnwritable, match="the disk is full"):
         await agent.apply(NEWER)
-    assert agent.reconciler.lost(GHCR) is None
+    assert agent.reconciler.unusable(GHCR) is None
 
 
 async def test_a_dead_login_in_docker_auth_config_loses_ours(machine: Machine) -> None:
@@ -1227,22 +1227,22 @@ async def test_a_dead_login_in_docker_auth_config_loses_ours(machine: Machine) -
     await agent.apply(NEWER)
     assert machine.registries.asked == ["theirs"]
     assert await agent.reconciler.in_use(GHCR) == (THEIRS, False)
-    assert agent.reconciler.lost(GHCR) is not None
+    assert agent.reconciler.unusable(GHCR) is not None
     assert set(agent.warnings()) == {"login_overridden", "login_rejected"}
     assert "unset DOCKER_AUTH_CONFIG" in agent.hint("login_rejected")
     machine.registries.status = 200
     await agent.clock.advance(1801)
     await agent.apply(NEWER)
-    assert (agent.reconciler.lost(GHCR), set(agent.warnings())) == (None, {"login_overridden"})
+    assert (agent.reconciler.unusable(GHCR), set(agent.warnings())) == (None, {"login_overridden"})
 
 
 async def test_an_ecr_token_in_docker_auth_config_is_dead_from_its_end_on(machine: Machine) -> None:
     machine.auth_config = json.dumps({"auths": {"ghcr.io": encode_entry(ecr_login(120))}})
     agent = machine.start()
     await agent.apply()
-    assert agent.reconciler.lost(GHCR) is None
+    assert agent.reconciler.unusable(GHCR) is None
     async with watching(agent) as until:
-        await until(lambda: agent.reconciler.lost(GHCR))
+        await until(lambda: agent.reconciler.unusable(GHCR))
         assert agent.clock.monotonic() >= 120
 
 
@@ -1254,7 +1254,7 @@ async def test_a_file_that_docker_cannot_use_loses_nothing_that_is_in_docker_aut
     with raises_problem(ConfigInvalid):
         await agent.apply()
     assert await agent.reconciler.in_use(GHCR) == (OURS, True)
-    assert agent.reconciler.lost(GHCR) is None
+    assert agent.reconciler.unusable(GHCR) is None
 
 
 @pytest.mark.parametrize(("status", "lost"), [(401, True), (503, False)])
@@ -1265,7 +1265,7 @@ async def test_a_dead_login_of_a_persons_helper_loses_ours(machine: Machine, sta
     machine.registries = Registries(status)
     agent = machine.start()
     await agent.apply()
-    assert (agent.reconciler.lost(GHCR) is not None) is lost
+    assert (agent.reconciler.unusable(GHCR) is not None) is lost
 
 
 @pytest.mark.parametrize(("version", "lost"), [((28, 5), False), ((29, 0), True), (None, False)])
@@ -1279,7 +1279,7 @@ async def test_while_a_helper_fails_docker_uses_the_login_in_the_file(
     async with watching(agent) as until:
         agent.write({**agent.document(), "credsStore": "missing"})
         await until(agent.warnings)
-        assert (agent.reconciler.lost(GHCR) is not None) is lost
+        assert (agent.reconciler.unusable(GHCR) is not None) is lost
 
 
 async def test_a_dead_login_of_a_person_is_reported_until_it_changes(machine: Machine) -> None:

@@ -128,10 +128,10 @@ async def test_a_docker_that_disappears_is_waited_for(tmp_path: Path) -> None:
         await eventually(lambda: stage.ready == 1 and stage.clock.waiting)
         docker.rename(away)
         searches = stage.searches
-        stage.tools.lost(docker, no_docker())
+        stage.tools.gone(docker, no_docker())
         assert (stage.tools.docker, stage.tools.docker_ready.is_set()) == (None, False)
         assert stage.codes() == {"docker_cli_missing"}
-        stage.tools.lost(docker, no_docker())
+        stage.tools.gone(docker, no_docker())
         await eventually(lambda: stage.searches > searches)
         away.rename(docker)
 
