@@ -164,7 +164,7 @@ class Agent:
             docker_config=str(bootstrap.settings.value.docker.config_dir),
             runtime=str(bootstrap.runtime),
         )
-        bootstrap.libraries.take()
+        bootstrap.libraries.install()
         self._settings.report()
 
     def _install_signal_handlers(self) -> "asyncio.Future[str]":

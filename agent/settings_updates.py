@@ -72,7 +72,7 @@ class SettingsUpdates:
         while True:
             await self._due.wait()
             self._due.clear()
-            self._take(await self._read())
+            self._use(await self._read())
 
     async def _read(self) -> Loaded:
         """Read the settings. While their file system hangs, report that. They are used once it answers."""
@@ -86,7 +86,7 @@ class SettingsUpdates:
                     self.report()
                 await asyncio.sleep(_READ_AGAIN_S)
 
-    def _take(self, loaded: Loaded) -> None:
+    def _use(self, loaded: Loaded) -> None:
         # Only faults in the file count. Wrong values in the environment and in flags cannot change while the agent
         # runs, and these keys already use their defaults.
         applied = not loaded.file_faults

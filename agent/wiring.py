@@ -275,7 +275,7 @@ class Components:
             identity_files=files_in_variables(environ),
             jitter=_jitter,
             watcher=self.file_watcher,
-            on_change=self.planning.take,
+            on_change=self.planning.use,
         )
 
     def _on_clock_jump(self) -> None:

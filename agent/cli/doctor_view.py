@@ -109,7 +109,7 @@ def _chain(terminal: Terminal, title: str, links: Sequence[Document]) -> Iterato
 
 
 def _link(terminal: Terminal, links: Sequence[Document]) -> Iterator[str]:
-    """Show one check, or several that were skipped or not reached for the same reason: each alone would say little."""
+    """Show one check, or several that were skipped or not reached for the same reason: each alone would mean little."""
     link = links[0]
     word, colour = _SHOWN.get(link["outcome"], (text(link["outcome"]), DIM))
     seen = f"{'not reached: ' if link['outcome'] == 'not reached' else ''}{text(link['seen'])}"

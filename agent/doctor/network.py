@@ -214,7 +214,7 @@ class Network:
             return self._problem(Fault.UNREACHABLE, _PROXY_FAULTS[name].format(proxy, self._proxy.variable, detail))
         late = isinstance(error, TimeoutError)
         if name == "dns" and not late:
-            detail = ""  # the problem says so itself
+            detail = ""  # the problem contains it
         return self._problem(Fault.TIMEOUT if late and name == "tcp" else _FAULTS[name], detail)
 
     def _problem(self, fault: Fault, detail: str) -> Problem:
@@ -233,6 +233,6 @@ def _describe(name: str, error: Exception) -> str:
         return "the connection closed before the answer was complete"
     if isinstance(error, ssl.SSLError):
         return printable((error.reason or str(error)).replace("_", " ").lower(), 200)
-    # asyncio joins the messages of several addresses, and repeats each address. The error number says it better.
+    # asyncio joins the messages of several addresses, and repeats each address. The error number is clearer.
     reason = os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
     return printable(reason)

@@ -24,7 +24,7 @@ _OF_CONTEXT: Final = "start the engine of the docker context, or choose another 
 class Endpoint(NamedTuple):
     """The address of an engine, and the variables with which the CLI and the SDK reach it: none if it is unusable.
 
-    The address is for messages: it has no password, and says why it is unusable. `hint` is the fix if no engine
+    The address is for messages: it has no password, but the reason if it is unusable. `hint` is the fix if no engine
     answers, and None if it is to start Docker.
     """
 

@@ -13,7 +13,7 @@ SIZE_LIMIT: Final = 16 * 1024 * 1024
 
 
 class UnreadableFileError(ValueError):
-    """The path is a directory or a pipe, or the file is larger than 16 MiB. The text tells which."""
+    """The path is a directory or a pipe, or the file is larger than 16 MiB. The text names which one."""
 
 
 @dataclass(frozen=True, slots=True)

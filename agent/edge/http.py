@@ -117,7 +117,7 @@ class HttpClient:
 
     @contextlib.asynccontextmanager
     async def _explaining(self, target: URL, proxy: Proxy) -> AsyncIterator[None]:
-        """Add to an error what it does not say: which variable names the proxy, or who issued the certificate."""
+        """Add to an error what it lacks: which variable names the proxy, or who issued the certificate."""
         try:
             yield
         except aiohttp.ClientConnectorDNSError as error:

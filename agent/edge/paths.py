@@ -93,7 +93,7 @@ def credentials_directory(environ: Mapping[str, str]) -> Path | None:
 
 
 def _xdg(environ: Mapping[str, str], name: str) -> Path | None:
-    """Return a directory of the XDG Base Directory Specification, which says to ignore a relative path."""
+    """Return a directory of the XDG Base Directory Specification, which requires to ignore a relative path."""
     given = Path(environ.get(name) or "")
     return given if given.is_absolute() else None
 

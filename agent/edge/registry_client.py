@@ -187,7 +187,7 @@ class RegistryClient:
         if request.path == PING:
             return RegistryReply(await self._redirected(registry, ping, reply, timeout), challenge, reply.headers)
         url, headers = ping.removesuffix(PING) + request.path, {"Accept": request.accept}
-        # The challenge tells which credential the registry wants, so the first attempt has none.
+        # The challenge shows which credential the registry wants, so the first attempt has none.
         reply = await self._get(registry, url, timeout, headers, method=request.method)
         refused = False
         if reply.status == HTTPStatus.UNAUTHORIZED:

@@ -19,7 +19,7 @@ _KINDS: Final = {
 
 
 class NotRegularError(OSError):
-    """The path is a directory, a pipe or a device. `kind` says which."""
+    """The path is a directory, a pipe or a device. `kind` is which one."""
 
     def __init__(self, mode: int) -> None:
         super().__init__(errno.EINVAL, "not a regular file")

@@ -91,7 +91,7 @@ def _read_input() -> bytes:
     try:
         while len(text) <= _LIMIT and (chunk := posix.read(0, _LIMIT)):
             text += chunk
-    except OSError:  # closed, or a directory: there is no input, and the agent's answer says so
+    except OSError:  # closed, or a directory: there is no input, and the agent's answer explains that
         return b""
     return text
 

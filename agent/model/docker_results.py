@@ -85,7 +85,7 @@ NO_ANSWER: Final = ProbeResult(datetime.min.replace(tzinfo=UTC))
 class CliOutput:
     """What the docker CLI printed: a `fault`, a `status` from the registry, or neither if it is not understood.
 
-    `local` is whether something on this machine failed, such as a file: then it says nothing about the registry.
+    `local` is whether something on this machine failed, such as a file: then the registry is not the cause.
     """
 
     text: str
@@ -95,7 +95,7 @@ class CliOutput:
 
     @property
     def registry_words(self) -> str:
-        """What the registry itself says about its refusal, such as what to do. Empty if it only repeats the status."""
+        """The registry's own text about its refusal, such as what to do. Empty if it only repeats the status."""
         found = _REGISTRY_WORDS.match(self.text) if self.status is not None else None
         words = found[1].strip() if found else ""
         return "" if words.lower().rstrip(".") in _EMPTY_WORDS else printable(words, _WORDS)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 
 class DocumentError(ValueError):
-    """The content has another form than expected. The text says what it is, and quotes nothing.
+    """The content has another form than expected. The text names that form, and quotes nothing.
 
     `hint` is the fix for this cause, or None for the general hint.
     """

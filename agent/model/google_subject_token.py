@@ -1,4 +1,4 @@
-"""Parses where a credential file of Google says that another provider's token is (`credential_source`)."""
+"""Parses `credential_source` of a Google credential file: where another provider's token is."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _USUAL_MS: Final = 30_000
 
 
 class CredentialFileError(DocumentError):
-    """The file cannot be used. The text says why, and `hint` says what to do instead."""
+    """The file cannot be used. The text is the reason, and `hint` what to do instead."""
 
 
 class ProgramOutputError(ValueError):

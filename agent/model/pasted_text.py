@@ -67,7 +67,7 @@ _KNOWN: Final = (
 
 
 def decode(text: str, layers: int = _MOST_LAYERS) -> Any:
-    """Decode JSON as people paste it, or a Secret manifest in YAML. A DocumentError says what it is instead.
+    """Decode JSON as people paste it, or a Secret manifest in YAML. A DocumentError names what it is instead.
 
     `layers` is how many layers of quotes or base64 may be around the document.
     """

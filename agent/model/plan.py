@@ -40,7 +40,7 @@ class Login:
     kind: Kind
     source: Credential | TokenSource
     namesake: bool = False
-    """Whether another secret of the same name serves the registry too. Then only the file tells them apart."""
+    """Whether another secret of the same name serves the registry too. Then they differ only in their file."""
 
     @property
     def secret_label(self) -> str:

@@ -1,4 +1,4 @@
-"""Problems: frozen values that say what went wrong, what to do about it, and when to try again.
+"""Problems: frozen values with what went wrong, what to do about it, and when to try again.
 
 A `ProblemError` carries one up the stack. The board shows it until it is fixed: what happened (`message`), what to do
 (`hint`), who must act (`needs`).

@@ -61,7 +61,7 @@ def sandbox_hint(program: str, stderr: bytes, unit: str | None, environ: Mapping
 
 
 def needs_privileges(stderr: bytes) -> bool:
-    """Whether a program says that it may not gain the privileges that it needs, as in the sandbox of the unit."""
+    """Whether a program reports that it may not gain the privileges that it needs, as in the sandbox of the unit."""
     return _NO_PRIVILEGES.search(stderr) is not None
 
 

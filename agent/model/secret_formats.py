@@ -288,7 +288,7 @@ def _docker(host: str, registry: Registry | None, entry: object, origin: str, st
     # A key that is not a host name may contain anything, even a password before an @.
     label = f"{stem}-{registry}" if registry else stem
     if isinstance(entry, Mapping) and entry and not entry.keys() & DOCKER_FIELDS:
-        # Fields of another program. `parse_secret` says how to call them.
+        # Fields of another program. `parse_secret` names what they should be called.
         return parse_secret({"hostname": host, **entry}, origin, label, stem)
     try:
         login = docker_login_in(entry)

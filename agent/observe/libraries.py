@@ -23,7 +23,7 @@ class LibraryLog(logging.Handler):
         self._log: Final = log
         self._scrub: Final = scrub
 
-    def take(self) -> None:
+    def install(self) -> None:
         """Become the root logger's handler, unless it has one already, as under pytest."""
         # basicConfig does nothing if the root logger has a handler.
         logging.basicConfig(handlers=[self], level=logging.WARNING)

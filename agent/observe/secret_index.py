@@ -32,8 +32,8 @@ class SecretIndex:
                 skeletons.setdefault(skeleton, set()).add(edges)
         # A shorter form is masked only as a separate word. Otherwise, parts of many words would be masked.
         words = {literal for literal in literals if len(without_blanks(literal)) < RUN}
-        self._skeletons: Final = _Needles(skeletons)
-        self._literals: Final = _Needles(dict.fromkeys(map(without_blanks, literals - words), _NO_EDGES))
+        self._skeletons: Final = _SearchValues(skeletons)
+        self._literals: Final = _SearchValues(dict.fromkeys(map(without_blanks, literals - words), _NO_EDGES))
         longest_first = "|".join(map(re.escape, sorted(map(lower, words), key=len, reverse=True)))
         # Only looked ahead for, because the next word may begin inside this one.
         self._words: Final = re.compile(rf"(?<!\w)(?=({longest_first})(?!\w))") if words else None
@@ -48,7 +48,7 @@ class SecretIndex:
             yield from (word.span(1) for word in self._words.finditer(lower(level.text)))
 
 
-class _Needles:
+class _SearchValues:
     """What to search for in reduced texts, each with the punctuation that may be around it in the text itself."""
 
     def __init__(self, edges: Mapping[str, AbstractSet[Edges]]) -> None:

@@ -17,7 +17,7 @@ _STUCK_S: Final = 3 * TICK_S
 
 
 class LoginCleanup:
-    """Removes logins as `secrets.removed` says, and logins that have expired. Excluded registries are left alone.
+    """Removes logins as `secrets.removed` requires, and logins that have expired. Excluded registries are left alone.
 
     A removal can wait for a slow store, or for its next attempt. Why it is due is asked again when it happens.
 

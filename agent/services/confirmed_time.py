@@ -53,7 +53,7 @@ class ConfirmedTime:
         return lambda registry: observed(registry, None, _ANSWER_S)
 
     def doubt(self) -> None:
-        """A server says that the wall clock is wrong, but not what time it is."""
+        """A server reports that the wall clock is wrong, but not what time it is."""
         self._clock_is_off = True
 
     def boot_time(self) -> float:

@@ -183,7 +183,7 @@ def _causes(snapshot: Snapshot, row: RegistryStatus) -> list[OpenWarning]:
     """Why there is no login: the warnings about the registry, and the one about its secret or docker."""
     about = [each for each in snapshot.warnings if each.subject == row.hostname or each.message == row.last_error]
     causes = [warning for warning in about if warning.severity is not Severity.NOTICE]
-    # `token_expired` only says what follows from the cause, which is in another warning.
+    # `token_expired` is only a consequence of the cause, which is in another warning.
     return sorted(causes, key=lambda warning: (warning.code == "token_expired", warning.severity is not Severity.ERROR))
 
 

@@ -40,8 +40,8 @@ class ManagedLogin:
     `next_check` the monotonic time of the next one. `lost` is why docker finds no login at all. `unstored` is the
     failure that the last attempt reported, until the login is stored. `foreign`: docker uses a login that the agent did
     not store. If that is an ECR login, `other_ends_at` is its end. `refused` is a person's login that docker uses but
-    the registry refuses, `from_variable` whether it is in DOCKER_AUTH_CONFIG. `told` is what the login's task knows of
-    this. `restored` is what the agent restored, `restored_until` is when the notice about it clears.
+    the registry refuses, `from_variable` whether it is in DOCKER_AUTH_CONFIG. `reported` is what the login's task knows
+    of this. `restored` is what the agent restored, `restored_until` is when the notice about it clears.
     """
 
     desired: DesiredLogin
@@ -60,7 +60,7 @@ class ManagedLogin:
     refused: Entry | None = None
     from_variable: bool = False
     foreign: bool = False
-    told: StoreNews = field(default_factory=StoreNews)
+    reported: StoreNews = field(default_factory=StoreNews)
     restored: str = ""
     restored_until: Deadline | None = None
 
@@ -106,7 +106,7 @@ class ManagedLogin:
 
     def inherit(self, former: "ManagedLogin") -> None:
         """Take over what stays true when a new login takes the place of the former one."""
-        self.refused, self.told = former.refused, former.told
+        self.refused, self.reported = former.refused, former.reported
         self.restored, self.restored_until = former.restored, former.restored_until
 
     def note_other(self, other: OtherLogin, failure: Problem | None, *, from_variable: bool) -> None:

@@ -31,7 +31,7 @@ class OtherLogin(NamedTuple):
     works: bool | None = None
 
 
-class _Verdict(NamedTuple):
+class _CheckResult(NamedTuple):
     """A login, whether the registry accepts it (None: no answer), and the monotonic time of the answer."""
 
     login: Entry
@@ -55,7 +55,7 @@ class OtherLogins:
         self._clock: Final = clock
         self._check: Final = check
         self._has_ended: Final = has_ended
-        self._verdicts: Final[dict[tuple[str, str], _Verdict]] = {}
+        self._results: Final[dict[tuple[str, str], _CheckResult]] = {}
 
     async def judge(
         self, desired: DesiredLogin, stored: StoreResult, variable: Entry | None
@@ -78,16 +78,16 @@ class OtherLogins:
         return stored, OtherLogin(used, False if self._has_ended(token_end(used)) else accepted)
 
     def forget(self, hostname: str) -> None:
-        for key in [key for key in self._verdicts if key[0] == hostname]:
-            del self._verdicts[key]
+        for key in [key for key in self._results if key[0] == hostname]:
+            del self._results[key]
 
     async def _accepted(self, registry: Registry, login: Entry, source: str) -> bool | None:
         if self._check is None:
             return None
         key, now = (registry.hostname, source), self._clock.monotonic()
-        known = self._verdicts.get(key)
+        known = self._results.get(key)
         if known is None or not known.holds(login, now):
             answer = await self._check(registry, login, _ASK_S)
             accepted = True if answer.status == HTTPStatus.OK else False if answer.refused else None
-            known = self._verdicts[key] = _Verdict(login, accepted, now)
+            known = self._results[key] = _CheckResult(login, accepted, now)
         return known.accepted

@@ -28,7 +28,7 @@ class Planning:
         self._follow: Final = follow
         self._found: SecretSet | None = None
 
-    def take(self, found: SecretSet) -> None:
+    def use(self, found: SecretSet) -> None:
         self._found = found
         self.replan()
 

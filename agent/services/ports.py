@@ -47,7 +47,7 @@ class ConfirmedTime(Protocol):
     def now(self) -> Now: ...
     def boot_time(self) -> float: ...
     def doubt(self) -> None:
-        """A server says that the wall clock is wrong."""
+        """A server reports that the wall clock is wrong."""
 
 
 class Log(Protocol):

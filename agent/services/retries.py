@@ -46,7 +46,7 @@ def wait_after(problem: Problem, attempt: int, settings: RetrySettings, *, slack
 
 
 def asked_wait(problem: Problem, settings: RetrySettings) -> timedelta:
-    """How long the other side wants us to wait: after a rejection, and if it says so. Zero if it does not.
+    """How long the other side wants us to wait: after a rejection, and if its answer contains a time. Else zero.
 
     A final wait already has its jitter: it is shared by several logins.
     """

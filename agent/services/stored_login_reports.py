@@ -19,8 +19,8 @@ class StoredLoginReports:
         """Report what is known about a login. `repeat` is that of `Reporter.report`."""
         self._board.set_stored_in(login.hostname, login.stored_in if login.ours and login.lost is None else None)
         self.replace(login.hostname, login.problems, repeat=repeat)
-        if login.news != login.told:
-            login.told = login.news
+        if login.news != login.reported:
+            login.reported = login.news
             self._on_news(login.hostname)
 
     def replace(self, hostname: str, problems: Iterable[Problem] = (), *, repeat: bool = True) -> None:

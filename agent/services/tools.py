@@ -90,7 +90,7 @@ class ToolWatch:
 
     def gone(self, program: Path, problem: Problem) -> None:
         """A login failed with `problem` because of this docker. Stops further logins, and checks docker now."""
-        # If another docker was found meanwhile, the problem says nothing about it.
+        # If another docker was found meanwhile, the problem is not about it.
         if self.docker == program:
             self._not_ready(problem, None if isinstance(problem, DockerCliMissing) else program)
             self._wake.set()

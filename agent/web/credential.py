@@ -55,7 +55,7 @@ class CredentialRoute:
         return [web.post("/v1/credential", self._credential)]
 
     async def _credential(self, request: web.Request) -> web.Response:
-        # The kernel says who connected, so a client cannot pretend to be another user.
+        # The kernel knows who connected, so a client cannot pretend to be another user.
         peer = _peer(request)
         if peer is None or peer.uid not in (0, os.geteuid()):
             pid, uid = (peer.pid, peer.uid) if peer is not None else (None, None)

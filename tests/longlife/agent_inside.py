@@ -160,7 +160,7 @@ class AgentInside:
     def give(self, secrets: Sequence[Mapping[str, object]]) -> None:
         self.passwords = {str(fields["hostname"]): fields.get("password") for fields in secrets}
         parsed = tuple(parse_secret(fields, "life", f"[{index}]") for index, fields in enumerate(secrets))
-        self._planning.take(SecretSet(parsed))
+        self._planning.use(SecretSet(parsed))
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""Gets the token of another identity provider from where a credential file says: a file, a URL, or a program."""
+"""Gets the token of another identity provider from the place in a credential file: a file, a URL, or a program."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
