@@ -7,7 +7,7 @@ from typing import Final
 
 from agent.doctor.check import AWS_CHECKS, CheckRun, from_problem, identity_check, passed, skipped
 from agent.doctor.context import Context
-from agent.model.aws_errors import clock_skew
+from agent.model.clock_skew import cloud_clock_skew
 from agent.model.credential import AwsIdentity, AzureIdentity, Credential, GoogleIdentity, Token, TokenSource
 from agent.model.hints import PUT_NEW_TOKEN
 from agent.model.password_source import PasswordSource
@@ -82,7 +82,7 @@ class CredentialChecks:
         now = datetime.now(UTC)
         # Before anything is shown: docker, the registry and the source itself may repeat it in a message.
         self.context.learned(token.password)
-        skew = clock_skew(token.server_time, now, source.issuer)
+        skew = cloud_clock_skew(token.server_time, now, source.issuer)
         self.results.add(from_problem("token", skew) if skew else passed("token", issued))
         self._check_expiry(token.expires_at, now, hint=_ISSUED_EXPIRED.get(type(source), _CHECK_CLOCK))
         return Credential(token.username, token.password, now, token.expires_at, identity=token.identity)

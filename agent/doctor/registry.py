@@ -9,9 +9,10 @@ from agent.doctor.check import Check, CheckRun, from_problem, passed, skipped
 from agent.doctor.target import Image
 from agent.edge.registry_client import RegistryClient, RegistryReply, RegistryRequest
 from agent.model import azure_errors, google_errors
+from agent.model.clock_skew import registry_clock_skew
 from agent.model.commands import command, shown
 from agent.model.credential import Credential
-from agent.model.docker_errors import clock_skew, explain
+from agent.model.docker_errors import explain
 from agent.model.docker_results import CliOutput
 from agent.model.encoded_login import AZURE_USER
 from agent.model.problem import Problem, ProblemError
@@ -42,7 +43,7 @@ async def ping(results: CheckRun, registry: Registry, requests: RegistryClient) 
 
 def _check_clock(registry: Registry, reply: RegistryReply) -> Check:
     probe = reply.probe
-    skew = clock_skew(probe, registry.hostname)
+    skew = registry_clock_skew(probe, registry.hostname)
     if skew is not None:
         return from_problem("clock", skew)
     if probe.server_time is None:

@@ -11,12 +11,11 @@ import aiohttp
 
 from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import HttpClient
-from agent.edge.http_date import parse_date
 from agent.edge.request_faults import fault_of, reason_of
 from agent.model.cloud_errors import CloudErrors
 from agent.model.cloud_reply import LONGEST_TEXT, CloudReply, fields_of
-from agent.model.docker_errors import parse_retry_after
 from agent.model.docker_results import Fault
+from agent.model.http_headers import parse_date, parse_retry_after
 from agent.model.problem import Problem, ProblemError
 from agent.model.text import printable
 
@@ -101,8 +100,7 @@ class CloudHttp:
             # Not chained: the error's frames hold the tokens that were sent.
             detail = self.scrub(reason_of(error, self.timeout_s))
             raise NoAnswerError(request.action, fault_of(error)[0], detail) from None
-        now, date = self.now(), parse_date(reply.headers.get("Date"))
-        wait = reply.headers.get("Retry-After")
+        now = self.now()
         return CloudReply(
             action=request.action,
             status=reply.status,
@@ -110,8 +108,8 @@ class CloudHttp:
             fields=fields_of(reply.body),
             text=printable(reply.body.decode(errors="replace"), LONGEST_TEXT),
             body=reply.body,
-            retry_after=parse_retry_after(wait, now, parse_date(wait)),
-            server_time=date,
+            retry_after=parse_retry_after(reply.headers.get("Retry-After"), now),
+            server_time=parse_date(reply.headers.get("Date")),
             flavor=reply.headers.get("Metadata-Flavor", ""),
             challenge=reply.headers.get("WWW-Authenticate", ""),
             scrub=self.scrub,

@@ -15,7 +15,6 @@ from yarl import URL
 from agent.blocking import BlockingCalls
 from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import HttpClient, Reply, proxy_for
-from agent.edge.http_date import parse_date
 from agent.edge.name_resolver import NameResolver
 from agent.edge.registry_answers import (
     basic_header,
@@ -30,8 +29,8 @@ from agent.edge.registry_answers import (
 from agent.edge.request_faults import fault_of
 from agent.model.credential import Credential
 from agent.model.docker_config import Entry
-from agent.model.docker_errors import parse_retry_after
 from agent.model.docker_results import ProbeResult
+from agent.model.http_headers import parse_date, parse_retry_after
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
@@ -252,9 +251,7 @@ class RegistryClient:
             status=reply.status,
             detail=printable(self._scrub(reply.body[: 16 * _SHOWN + 4].decode(errors="replace")), _SHOWN),
             registry=is_registry(reply, url),
-            retry_after=parse_retry_after(
-                reply.headers.get("Retry-After"), now, parse_date(reply.headers.get("Retry-After"))
-            ),
+            retry_after=parse_retry_after(reply.headers.get("Retry-After"), now),
             server_time=parse_date(reply.headers.get("Date")),
             tls=url.startswith("https://"),
         )

@@ -12,7 +12,7 @@ from typing import Final
 
 from agent.model import hints
 from agent.model.aws_keys import IN_SECRET, KeyPlace, replace_hint
-from agent.model.docker_errors import CLOCK_TOLERANCE, clock_distance
+from agent.model.clock_skew import clock_distance, cloud_clock_skew
 from agent.model.outside_values import from_rfc3339
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import (
@@ -117,13 +117,6 @@ def problem_of(refusal: AwsRefusal) -> Problem:
     return _signed_request_refused(refusal)
 
 
-def clock_skew(server_time: datetime | None, seen_at: datetime, issuer: str = "AWS") -> ClockSkew | None:
-    """Return a problem if our clock differs from the cloud's (the Date of a reply) by more than AWS accepts."""
-    if server_time is None or abs(seen_at - server_time) <= CLOCK_TOLERANCE:
-        return None
-    return ClockSkew(issuer.lower(), clock_distance(seen_at - server_time, f"{issuer}'s"))
-
-
 def _signed_request_refused(refusal: AwsRefusal) -> Problem:
     code = refusal.code
     if code in _TIME or (code in _SIGNATURE and _is_about_time(refusal)):
@@ -207,7 +200,7 @@ def _keys_refused(refusal: AwsRefusal) -> AwsAccessDenied:
 
 def _is_about_time(refusal: AwsRefusal) -> bool:
     """Whether the clock is wrong, not the secret key. Both give these codes: only AWS's text and the clocks differ."""
-    if _ABOUT_TIME.search(refusal.message) or clock_skew(refusal.server_time, refusal.seen_at):
+    if _ABOUT_TIME.search(refusal.message) or cloud_clock_skew(refusal.server_time, refusal.seen_at):
         return True
     # Without one of the known texts, a wrong clock is the most likely cause.
     known = _WRONG_KEY in refusal.message or _WRONG_PLACE in refusal.message

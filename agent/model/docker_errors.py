@@ -1,21 +1,19 @@
 """Finds out why a `docker login` failed, from the CLI's output and from the agent's own request to `/v2/`."""
 
 import re
-from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
 from agent.model import hints
+from agent.model.clock_skew import registry_clock_skew
 from agent.model.commands import command, shown
 from agent.model.docker_results import NO_ANSWER, CliOutput, Fault, ProbeResult
+from agent.model.http_headers import LONGEST_ASKED
 from agent.model.problem import Problem
 from agent.model.problems import registry as problems
-from agent.model.problems.aws import ClockSkew
 from agent.model.problems.environment import DockerCliFailed
 from agent.model.problems.stored_login import ConfigUnwritable
 
-# AWS rejects signatures whose time is further off than this.
-CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 _LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
 _URL_HOST: Final = re.compile(r"https?://([\w.:-]+)")
 _FILE_CALL: Final = r"(?:open\w*|mkdir\w*|rename\w*|write|close|f?sync|chmod|\w*link\w*) /\S*(?:/logins-|config\.json)"
@@ -28,9 +26,6 @@ _UNREADABLE: Final = re.compile(r"\bopen (/\S+): permission denied")
 _PODMAN: Final = "podman"
 _PODMANS_FILE: Final = re.compile(r'"(/[^"]+\.(?:json|conf))"')
 _RUNTIME: Final = re.compile(r"(/\S+?)/logins-")
-LONGEST_ASKED: Final = timedelta(hours=12)
-"""The longest `Retry-After` that the agent obeys."""
-_MINUTE_S: Final = 60
 _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
 _BAD_REQUEST: Final = range(400, 500)
 _TEMPORARY: Final = (
@@ -52,7 +47,7 @@ def explain(
     """
     if output.local:
         return cli_failed(hostname, output.text, cli)
-    skew = clock_skew(probe, hostname)
+    skew = registry_clock_skew(probe, hostname)
     probe = probe or NO_ANSWER
     status = _status(output, probe)
     if status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
@@ -70,20 +65,6 @@ def explain(
     else:
         problem = cli_failed(hostname, output.text, cli)
     return skew if skew is not None and isinstance(problem, problems.RegistryTls | problems.LoginForbidden) else problem
-
-
-def clock_skew(probe: ProbeResult | None, hostname: str) -> ClockSkew | None:
-    """Return a problem if the registry's clock differs from ours by more than AWS accepts."""
-    if probe is None or probe.server_time is None:
-        return None
-    off = probe.seen_at - probe.server_time
-    return ClockSkew(hostname, clock_distance(off, f"the clock of {hostname}")) if abs(off) > CLOCK_TOLERANCE else None
-
-
-def clock_distance(off: timedelta, whose: str) -> str:
-    seconds = round(abs(off).total_seconds())
-    amount = f"{seconds} s" if seconds < _MINUTE_S else f"{round(seconds / _MINUTE_S)} min"
-    return f"this machine's clock is {amount} {'ahead of' if off > timedelta() else 'behind'} {whose}"
 
 
 def cli_failed(hostname: str, text: str, cli: str = "docker") -> Problem:
@@ -131,17 +112,6 @@ def _portal(hostname: str, probe: ProbeResult) -> Problem:
     server = f"{probe.token_server}, the token server of {hostname}" if probe.token_server else hostname
     message = f"a captive portal answers instead of {server} (status 511)"
     return problems.NotARegistry(hostname, message, hint=hints.CAPTIVE_PORTAL)
-
-
-def parse_retry_after(value: str | None, now: datetime, parsed_date: datetime | None) -> timedelta | None:
-    """Return the wait that `Retry-After` asks for, 0 to 12 hours. The caller parses a date (`parsed_date`)."""
-    if value is not None and value.strip().isascii() and value.strip().isdigit():
-        wait = timedelta(seconds=min(int(value.strip()[:9]), int(LONGEST_ASKED.total_seconds())))
-    elif parsed_date is not None:
-        wait = parsed_date - now
-    else:
-        return None
-    return min(max(wait, timedelta()), LONGEST_ASKED)
 
 
 def _status(output: CliOutput, probe: ProbeResult) -> int | None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from agent.model.aws_errors import clock_skew
+from agent.model.clock_skew import cloud_clock_skew
 from agent.model.credential import Credential
 from agent.model.docker_results import ProbeResult
 from agent.model.login_events import Now
@@ -32,7 +32,7 @@ class ConfirmedTime:
         if server_time is None:
             return
         wall = self._clock.now()
-        self._clock_is_off = clock_skew(server_time, wall) is not None
+        self._clock_is_off = cloud_clock_skew(server_time, wall) is not None
         if not self._clock_is_off:
             # The earlier of the two: it may be as late as the later one, but it is certainly not earlier.
             self._confirmed = min(wall, server_time), self._clock.boot_time()

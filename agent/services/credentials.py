@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from agent.model.aws_errors import clock_skew
+from agent.model.clock_skew import cloud_clock_skew
 from agent.model.credential import Credential, Token, TokenSource
 from agent.model.deadline import Deadline
 from agent.model.problem import Problem, ProblemError
@@ -204,7 +204,7 @@ class Credentials:
     def _record_token(self, source: TokenSource, state: _SourceState, token: Token) -> Credential:
         settings, now = self._settings().renewal, self._clock.now()
         floor = timedelta(seconds=settings.min_interval_s)
-        skew = clock_skew(token.server_time, now, source.issuer)
+        skew = cloud_clock_skew(token.server_time, now, source.issuer)
         ends = token.expires_at
         if skew is not None and ends is not None and token.server_time is not None:
             ends += now - token.server_time  # the end on our own clock, which is wrong

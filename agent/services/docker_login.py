@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from agent.blocking import BlockingCalls
 from agent.model import hints
+from agent.model.clock_skew import registry_clock_skew
 from agent.model.credential import Credential
 from agent.model.docker_config import ConfigError, Entry, decode_entry
-from agent.model.docker_errors import cli_failed, clock_skew, explain, not_a_registry
+from agent.model.docker_errors import cli_failed, explain, not_a_registry
 from agent.model.docker_output import read_stderr
 from agent.model.docker_results import CliOutput, CliResult, Fault, ProbeResult
 from agent.model.plan import Login
@@ -151,7 +152,7 @@ class DockerLogin:
             raise ProblemError(cli_failed(registry.hostname, "it saved nothing that can be read"))
         if probe is not None and not probe.registry:
             raise ProblemError(not_a_registry(registry.hostname, probe))
-        skew = clock_skew(probe, registry.hostname)
+        skew = registry_clock_skew(probe, registry.hostname)
         return DockerLoginResult(entry, (skew,) if skew else ())
 
     async def _refused(

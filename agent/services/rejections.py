@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from agent.model.credential import Credential, TokenSource
-from agent.model.docker_errors import LONGEST_ASKED
+from agent.model.http_headers import LONGEST_ASKED
 from agent.model.plan import Login
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems import codes

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.model.docker_errors import LONGEST_ASKED
+from agent.model.http_headers import LONGEST_ASKED
 from agent.model.problem import Problem, RetryClass
 from agent.settings import RetrySettings
 

@@ -21,7 +21,7 @@ from agent.edge.process import Finished
 from agent.edge.registry_client import RegistryClient
 from agent.edge.secret_command import how_it_failed
 from agent.model.credential import Credential
-from agent.model.docker_errors import clock_skew, explain
+from agent.model.docker_errors import explain
 from agent.model.docker_output import read_stderr
 from agent.model.docker_results import Fault, ProbeResult
 from agent.model.problem import ProblemError

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agent.model import hints
-from agent.model.aws_errors import WEB_IDENTITY_ACTION, AwsRefusal, clock_skew, problem_of
+from agent.model.aws_errors import WEB_IDENTITY_ACTION, AwsRefusal, problem_of
+from agent.model.clock_skew import cloud_clock_skew
 from agent.model.problem import Needs, Problem, RetryClass
 from agent.model.problems.aws import AwsAccessDenied, AwsError, AwsIdentityRejected, AwsThrottled, ClockSkew, NotAws
 
@@ -154,8 +155,8 @@ def test_a_wrong_secret_key_is_not_a_wrong_clock() -> None:
 @pytest.mark.parametrize(("off_s", "skewed"), [(0, False), (300, False), (-300, False), (301, True), (-301, True)])
 def test_a_clock_that_is_off_by_more_than_five_minutes_is_reported(off_s: int, skewed: bool) -> None:
     """AWS accepts smaller differences, so they cause no warning."""
-    assert (clock_skew(NOW + timedelta(seconds=off_s), NOW) is not None) is skewed
-    assert clock_skew(None, NOW) is None
+    assert (cloud_clock_skew(NOW + timedelta(seconds=off_s), NOW) is not None) is skewed
+    assert cloud_clock_skew(None, NOW) is None
 
 
 def test_control_characters_do_not_reach_a_message() -> None:

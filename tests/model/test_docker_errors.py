@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 
 from agent.model import hints
-from agent.model.docker_errors import clock_skew, explain, parse_retry_after
+from agent.model.clock_skew import registry_clock_skew
+from agent.model.docker_errors import explain
 from agent.model.docker_output import read_stderr
 from agent.model.docker_results import CliOutput, Fault, ProbeResult
+from agent.model.http_headers import parse_retry_after
 from agent.model.problem import Needs, Problem, RetryClass
 from tests.fakes import EPOCH
 
@@ -394,8 +396,8 @@ def test_a_wrong_clock_explains_an_invalid_certificate() -> None:
 
 def test_a_clock_may_be_off_by_five_minutes() -> None:
     """AWS accepts five minutes, so the agent does not warn about less."""
-    assert clock_skew(ProbeResult(EPOCH, server_time=EPOCH - timedelta(minutes=5)), HOST) is None
-    assert clock_skew(ProbeResult(EPOCH, server_time=EPOCH + timedelta(minutes=6)), HOST) is not None
+    assert registry_clock_skew(ProbeResult(EPOCH, server_time=EPOCH - timedelta(minutes=5)), HOST) is None
+    assert registry_clock_skew(ProbeResult(EPOCH, server_time=EPOCH + timedelta(minutes=6)), HOST) is not None
 
 
 @pytest.mark.parametrize(
@@ -405,7 +407,7 @@ def test_a_clock_may_be_off_by_five_minutes() -> None:
 def test_retry_after_in_seconds(header: str | None, seconds: int | None) -> None:
     """The wait is at most 12 hours. A value that is not a number is ignored."""
     expected = None if seconds is None else timedelta(seconds=seconds)
-    assert parse_retry_after(header, EPOCH, None) == expected
+    assert parse_retry_after(header, EPOCH) == expected
 
 
 def test_a_fault_of_the_probe_counts_only_for_output_about_the_network() -> None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from agent.edge.http_date import parse_date
 from agent.model.aws_errors import SUBJECT
 from agent.model.credential import AwsKeys, Token
+from agent.model.http_headers import parse_date
 from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsError
 from agent.model.sensitive import Sensitive
