@@ -20,6 +20,7 @@ from agent.edge.identity_token import IdentityTokenError, parse_identity_token
 from agent.edge.process import Finished
 from agent.edge.registry_client import RegistryClient
 from agent.edge.secret_command import how_it_failed
+from agent.model.clock_skew import registry_clock_skew
 from agent.model.credential import Credential
 from agent.model.docker_errors import explain
 from agent.model.docker_output import read_stderr
@@ -163,7 +164,7 @@ class _Probe:
             assert seen.retry_after is None or timedelta() <= seen.retry_after <= _LONGEST_WAIT
             for said in (read_stderr(_STDERR[2]), read_stderr(b"")):
                 assert_tellable(explain(said, seen, _HOST, "team"))
-            skew = clock_skew(seen, _HOST)
+            skew = registry_clock_skew(seen, _HOST)
             if skew is not None:
                 assert_tellable(skew)
 
