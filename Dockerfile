@@ -48,7 +48,7 @@ COPY --from=build /image /
 COPY --from=build /opt/registry-agent /opt/registry-agent
 LABEL org.opencontainers.image.title="Registry Agent" \
       org.opencontainers.image.description="Keeps a development environment logged in to its private container registries" \
-      org.opencontainers.image.version="1.0.0" \
+      org.opencontainers.image.version="1.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 # Any user works. 1000 is the first user on most machines, so usually the owner of the Docker configuration.
 USER 1000:1000

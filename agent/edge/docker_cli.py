@@ -74,10 +74,10 @@ class DockerCli:
 
         Raises a ProblemError with NotDockersCli if it is another program or does not work.
         """
-        version = await self._verifier.version(program)
-        self.flavor = (await self._verifier.verify(program)).flavor
-        self.installed = None if self.flavor is Flavor.PODMAN else numbers(version)
-        return version
+        found = await self._verifier.found(program)
+        self.flavor = found.flavor
+        self.installed = None if self.flavor is Flavor.PODMAN else numbers(found.version)
+        return found.version
 
     async def login(
         self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool

@@ -52,13 +52,13 @@ class DockerVerifier:
         self._verified: Final[dict[Path, Verified]] = {}
         self._running: Final[dict[_Identity, asyncio.Task[Verified]]] = {}
 
-    async def version(self, program: Path) -> str:
-        """Return the version of Docker's own CLI, or of podman.
+    async def found(self, program: Path) -> Verified:
+        """Check the program that a search has found. It may be gone again.
 
         Raises a ProblemError with NotDockersCli if it is another program, prints no version, or does not run.
         """
         try:
-            return (await self.verify(program)).version
+            return await self.verify(program)
         except OSError as error:
             message = f"{program} does not start: {error.strerror or error}"
             raise ProblemError(NotDockersCli("docker", message)) from error
@@ -66,7 +66,7 @@ class DockerVerifier:
     async def verify(self, program: Path) -> Verified:
         """Check `program`. A login needs the result.
 
-        Raises the same as `version`, or OSError if the program does not exist or cannot be started.
+        Raises the same as `found`, or OSError if the program does not exist or cannot be started.
         """
         identity, compiled = await _identify(program)
         known = self._verified.get(program)

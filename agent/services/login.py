@@ -175,9 +175,13 @@ class RegistryLogin:
         return asks and before != self._check_interval_s
 
     async def _prove_end(self) -> None:
-        """Ask for the time if the stored login seems to have ended. Then `decide` knows whether to remove it."""
-        if self._state.end is not None and not self._state.removed:
-            await self._deps.expiry.find(self.login.registry, self._state.end.at)
+        """Ask for the time if the stored login seems to have ended. Then `decide` knows whether to remove it.
+
+        Only after a failure: an attempt must not wait for this, because a program may be waiting for its login.
+        """
+        state = self._state
+        if state.stage in (Stage.ATTEMPTING, Stage.RETRYING) and state.end is not None and not state.removed:
+            await self._deps.expiry.find(self.login.registry, state.end.at)
 
     def _with_news(self, outcome: Succeeded | Failed, *, last: bool) -> Succeeded | Failed:
         """Add what has become of Docker's store. The `last` attempt is not repeated."""

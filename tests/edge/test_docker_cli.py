@@ -14,6 +14,7 @@ import pytest
 from agent.edge.docker_cli import DockerCli
 from agent.edge.process import ProcessTimeout
 from agent.model.credential import Credential
+from agent.model.problems.environment import NotDockersCli
 from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
@@ -204,3 +205,14 @@ async def test_a_long_runtime_directory_works(tmp_path: Path) -> None:
         docker, nobody, BOB, timeout=20, through_engine=False
     )
     assert b"connection refused" in result.stderr
+
+
+async def test_a_docker_that_is_removed_while_it_is_checked_is_no_crash(tmp_path: Path) -> None:
+    """As in an upgrade of the package. The next search finds that it is gone."""
+    program = tmp_path / "docker"
+    program.write_text('#!/bin/sh\nrm "$0"\necho Docker version 28.2.2, build e6534b4\n')
+    program.chmod(0o755)
+    docker = cli(tmp_path)
+    assert await docker.version(program) == "28.2.2"
+    with raises_problem(NotDockersCli, match="does not start: No such file"):
+        await docker.version(program)

@@ -37,9 +37,9 @@ async def test_concurrent_callers_share_one_answer(tmp_path: Path) -> None:
     program = tmp_path / "docker"
     claims_to_be_docker(program)
     verifier = DockerVerifier(ENV)
-    answers = await asyncio.gather(*(verifier.version(program) for _ in range(20)))
-    assert {*answers} == {"28.2.2"}
-    assert await verifier.version(program) == "28.2.2"
+    answers = await asyncio.gather(*(verifier.found(program) for _ in range(20)))
+    assert {answer.version for answer in answers} == {"28.2.2"}
+    assert (await verifier.found(program)).version == "28.2.2"
     assert times_asked(program) == 1
 
 
@@ -48,10 +48,10 @@ async def test_a_cancelled_caller_does_not_cancel_the_others(tmp_path: Path) -> 
     program = tmp_path / "docker"
     claims_to_be_docker(program)
     verifier = DockerVerifier(ENV)
-    first, second = (asyncio.create_task(verifier.version(program)) for _ in range(2))
+    first, second = (asyncio.create_task(verifier.found(program)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
-    assert await second == "28.2.2"
+    assert (await second).version == "28.2.2"
 
 
 @pytest.mark.parametrize("in_place", [True, False], ids=["written", "replaced"])
@@ -69,7 +69,7 @@ async def test_checks_a_changed_file_again(tmp_path: Path, in_place: bool) -> No
     with raises_problem(DockerCliFailed, match="replaced while a login started"):
         await verifier.confirm(earlier)
     with raises_problem(NotDockersCli, match=r"docker is nerdctl 1\.7\.6, not Docker's own CLI"):
-        await verifier.version(program)
+        await verifier.found(program)
 
 
 async def test_follows_links(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ async def test_a_hanging_config_does_not_block_the_version_check(tmp_path: Path)
     (tmp_path / ".docker").mkdir()
     os.mkfifo(tmp_path / ".docker/config.json")
     verifier = DockerVerifier({**ENV, "HOME": str(tmp_path)})
-    assert await verifier.version(Path(str(shutil.which("docker"))))
+    assert (await verifier.found(Path(str(shutil.which("docker"))))).version
 
 
 async def test_does_not_remember_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,17 +109,17 @@ async def test_does_not_remember_a_failure(tmp_path: Path, monkeypatch: pytest.M
     program = tmp_path / "docker"
     verifier = DockerVerifier(ENV)
     with raises_problem(NotDockersCli, match="does not start"):
-        await verifier.version(program)
+        await verifier.found(program)
     script(program, "kill -9 $$")
     with raises_problem(NotDockersCli, match="killed by signal 9"):
-        await verifier.version(program)
+        await verifier.found(program)
     monkeypatch.setattr(docker_verifier, "_VERSION_TIMEOUT_S", 0.2)
     script(program, "exec sleep 60")
     with raises_problem(NotDockersCli, match="did not end"):
-        await verifier.version(program)
+        await verifier.found(program)
     monkeypatch.undo()
     claims_to_be_docker(program)
-    assert await verifier.version(program) == "28.2.2"
+    assert (await verifier.found(program)).version == "28.2.2"
 
 
 async def test_an_unconfirmed_program_gets_no_input(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ async def test_a_program_without_a_version_is_quoted_without_secrets(tmp_path: P
     script(tmp_path / "docker", "echo", "echo not found in this WSL 2 distro, s3cret", "exit 1")
     verifier = DockerVerifier(ENV, lambda text: text.replace("s3cret", "***"))
     with raises_problem(NotDockersCli, match=r"prints no version: not found in this WSL 2 distro, \*\*\*$"):
-        await verifier.version(tmp_path / "docker")
+        await verifier.found(tmp_path / "docker")
 
 
 @pytest.mark.parametrize(

@@ -323,7 +323,7 @@ REGISTRIES: Final = (
     Fault("advice: reset the password", "registry_rate_limited", _says(429, "TOOMANYREQUESTS", _BLOCKED), _BLOCKED),
     *(
         Fault(f"refused request: {status}", "registry_refused_request", _has(Answer(status)), str(status))
-        for status in (400, 402, 404, 405, 410, 418, 451)
+        for status in (400, 402, 404, 405, 410, 418)
     ),
     Fault("rate limited", "registry_rate_limited", _rate_limited, "2 s"),
     Fault("a host name that does not resolve", "registry_dns", _mistyped),
