@@ -9,6 +9,7 @@ from typing import NamedTuple
 from agent.model.deadline import Deadline
 from agent.model.problem import Problem
 from agent.model.status import State
+from agent.model.stored_state import StoredLogin
 
 
 class Now(NamedTuple):
@@ -66,7 +67,7 @@ class Stage(Enum):
 class LoginState:
     """Everything that is remembered about one login.
 
-    `problem` is why the last attempt failed, `unstored` whether its login only could not be stored. `unusable` is why
+    `problem` is why the last attempt failed, `unstored` whether the newest login could not be stored. `unusable` is why
     Docker's next pull uses no login that works. `expiry` is when the agent's login expires, None if it does not or if
     there is none. `foreign`: Docker uses another login than this one. `removed`: it was taken out of Docker's
     configuration after that. `renewal` is when a new token is due, `reattempt` when an existing login is tried again.
@@ -140,13 +141,13 @@ class Verified:
     """The agent has checked which login Docker holds.
 
     `rejection` is why this very secret was rejected before the agent restarted, and for how long that still holds.
-    `unusable` is as in `Woken`. `ends_at` is when the login ends, if an earlier start has left another than expected.
+    `unusable` and `held` are as in `Woken`.
     """
 
     holds_login: bool
     rejection: tuple[Problem, timedelta] | None = None
     unusable: Problem | None = None
-    ends_at: datetime | None = None
+    held: StoredLogin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +157,9 @@ class Woken:
     `new_id` is for the attempt that may start. `docker_problem` is why docker cannot be used, and `unusable` why
     Docker's next pull uses no login that works. `source_changed`: the source of the token works again, or may have
     another one. `needed`: a program needs a login now that works longer than the stored one. `gone`: Docker does not
-    hold the login of an earlier start, as is known only now. `unstored`: the login of the last attempt is still not
-    stored. `foreign`: Docker uses a login that the agent did not store.
+    hold the login of an earlier start, as is known only now. `unstored`: the newest login is still not stored.
+    `foreign`: Docker uses a login that the agent did not store. `held`: the agent's login that Docker holds, as far as
+    known; it may be another one than that of the last attempt.
     """
 
     new_id: str
@@ -168,6 +170,7 @@ class Woken:
     gone: bool = False
     unstored: bool = False
     foreign: bool = False
+    held: StoredLogin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,16 +225,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """`retry_in` is None if there is no next attempt. `seconds` and `unusable` are as in `Succeeded`.
-
-    `unstored`: the registry has accepted the login, but it could not be stored.
-    """
+    """`retry_in` is None if there is no next attempt. `seconds` is as in `Succeeded`, the others as in `Woken`."""
 
     problem: Problem
     retry_in: timedelta | None
     seconds: float = 0.0
     unusable: Problem | None = None
     unstored: bool = False
+    held: StoredLogin | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ a stage changes nothing. A request is kept.
 """
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from agent.model.deadline import Deadline
@@ -40,6 +40,7 @@ from agent.model.problems.environment import DockerCliMissing, NotDockersCli
 from agent.model.problems.stored_login import RenewalFailing, TokenExpired
 from agent.model.renewal import expired, severity_of_failing
 from agent.model.status import State
+from agent.model.stored_state import StoredLogin
 
 
 class Decision(NamedTuple):
@@ -72,7 +73,7 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
             retry = now.after(event.retry_in) if event.retry_in is not None else None
             failures = state.failures + 1
             failed = replace(state, failures=failures, retry=retry, unusable=event.unusable, unstored=event.unstored)
-            decision = _fail(failed, event.problem, now, rules)
+            decision = _fail(_with_end_of(event.held, failed, now), event.problem, now, rules)
         case Removed(), Stage.RETRYING:
             decision = _wait(replace(state, removed=True), (), now)
         case RemovalFailed(), Stage.RETRYING:
@@ -85,8 +86,7 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
 
 
 def _verified(state: LoginState, event: Verified, now: Now, rules: Rules) -> Decision:
-    expiry = Deadline.when(event.ends_at, now.wall, now.monotonic) if event.ends_at else state.expiry
-    state = replace(state, expiry=expiry, unusable=event.unusable)
+    state = _with_end_of(event.held, replace(state, unusable=event.unusable), now)
     if not event.holds_login:
         state = replace(state, expiry=None, has_logged_in=False)
     # A person's request does not wait, whichever secret it was made for.
@@ -104,7 +104,9 @@ def _requested(state: LoginState, event: Requested, now: Now) -> Decision:
 
 
 def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
+    store_is_back = state.unstored and not event.unstored
     before, state = state, replace(state, unusable=event.unusable, foreign=event.foreign)
+    state = _with_end_of(event.held, state, now, new=store_is_back)
     if event.gone:
         state = replace(state, expiry=None, has_logged_in=False)
     if event.unusable != before.unusable and state.stage is Stage.LOGGED_IN:
@@ -117,7 +119,6 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
         ask = (Check(),) if _is_past(state.check, now) else ()
         return _wait(replace(state, check=None) if ask else state, ask, now)
     docker_is_back = event.docker_problem is None and isinstance(state.problem, DockerCliMissing | NotDockersCli)
-    store_is_back = state.unstored and not event.unstored
     if (
         state.stage is Stage.NO_DOCKER
         or state.requested_id is not None
@@ -129,9 +130,21 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
         return _start(state, event.docker_problem, now)
     # The status differs if the clock was set, or is believed again.
     status_differs = _status(state, now) is not state.status
-    news = event.gone or (state.unusable, state.foreign) != (before.unusable, before.foreign)
-    changed = news or status_differs or _is_past(state.next_change, now)
+    news = (state.unusable, state.foreign, state.expiry) != (before.unusable, before.foreign, before.expiry)
+    changed = event.gone or news or status_differs or _is_past(state.next_change, now)
     return _refresh(state, now, rules) if changed else _wait(state, (), now)
+
+
+def _with_end_of(held: StoredLogin | None, state: LoginState, now: Now, *, new: bool = False) -> LoginState:
+    """Take over when the login that Docker holds ends. The reconciler may have stored another one than it held before.
+
+    `new`: that has just happened. Otherwise, the end of a login that is gone or removed is no news.
+    """
+    holds = (state.expiry is not None or state.has_logged_in) and not state.removed
+    if held is None or not (holds or new):
+        return state
+    unchanged = state.expiry is not None and state.expiry.at == held.expires_at
+    return replace(state, expiry=state.expiry if unchanged else _deadline(held.expires_at, now), removed=False)
 
 
 def _logged_in_or_unusable(state: LoginState) -> LoginState:
@@ -178,8 +191,8 @@ def _succeeded(state: LoginState, event: Succeeded, now: Now, rules: Rules) -> D
         requested_id=state.requested_id,
         attempts=state.attempts,
         has_logged_in=True,
-        expiry=Deadline.when(ends, now.wall, now.monotonic) if ends is not None else None,
-        renewal=Deadline.when(due, now.wall, now.monotonic) if due is not None else None,
+        expiry=_deadline(ends, now),
+        renewal=_deadline(due, now),
         reattempt=now.after(reattempt_in) if reattempt_in is not None else None,
         check=now.after(event.check_in) if event.check_in is not None else None,
         clock_is_off=bool(event.problems),
@@ -270,6 +283,10 @@ def _wait(state: LoginState, actions: tuple[Action, ...], now: Now) -> Decision:
         moments = (state.renewal, state.reattempt, state.check)
     known = [moment for moment in moments if moment is not None]
     return Decision(state, actions, min(known, key=now.until, default=None))
+
+
+def _deadline(moment: datetime | None, now: Now) -> Deadline | None:
+    return Deadline.when(moment, now.wall, now.monotonic) if moment is not None else None
 
 
 def _is_past(deadline: Deadline | None, now: Now) -> bool:

@@ -25,6 +25,7 @@ from agent.model.hints import helper_hint
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import CannotStore, CredentialStoreFailed
 from agent.model.registry import Registry
+from agent.model.stored_state import StoredLogin
 from agent.services.helper_locks import LockedHelpers
 from agent.services.login_hashes import LoginHashes
 from agent.services.memory_store import MemoryStore
@@ -127,9 +128,9 @@ class CredentialStore:
         found = await self._helpers.find(await self._config.read(), registry.docker_key)
         return (found[1], self._hashes.note_held(registry, found[1])) if found is not None else None
 
-    def held_until(self, registry: Registry) -> datetime | None:
-        """When the agent's login that Docker holds ends, as far as known."""
-        return self._hashes.held_until(registry)
+    def held(self, registry: Registry) -> StoredLogin | None:
+        """The agent's login that Docker holds, as far as known. Its `expires_at` is when that one ends."""
+        return self._hashes.held(registry)
 
     async def remove(self, registry: Registry, is_due: Callable[[], bool], *, keep_line: bool = False) -> bool:
         """Remove the login if it is still ours, and forget it in any case. True if it was removed.

@@ -185,11 +185,12 @@ class RegistryLogin:
 
     def _with_news(self, outcome: Succeeded | Failed, *, last: bool) -> Succeeded | Failed:
         """Add what has become of Docker's store. The `last` attempt is not repeated."""
-        unusable, unstored, foreign = self._deps.reconciler.news(self.login.registry)
+        registry, reconciler = self.login.registry, self._deps.reconciler
+        unusable, unstored, foreign = reconciler.news(registry)
         if isinstance(outcome, Succeeded):
             return replace(outcome, unusable=unusable, foreign=foreign)
-        retry_in = None if last else outcome.retry_in
-        return replace(outcome, unusable=unusable, unstored=unstored == outcome.problem, retry_in=retry_in)
+        outcome = replace(outcome, unusable=unusable, unstored=unstored is not None, held=reconciler.held(registry))
+        return replace(outcome, retry_in=None) if last else outcome
 
     async def _wait(self, wake_at: Deadline | None) -> Event:
         """Wait until `wake_at`, or until something changes."""
@@ -221,13 +222,14 @@ class RegistryLogin:
             gone=gone,
             unstored=unstored is not None,
             foreign=foreign,
+            held=self._deps.reconciler.held(self.login.registry),
         )
 
     async def _verify(self) -> Verified:
         holds_login = await self._resume()
         registry, reconciler = self.login.registry, self._deps.reconciler
         rejection = await self._deps.rejections.active(self.login)
-        return Verified(holds_login, rejection, reconciler.unusable(registry), reconciler.held_until(registry))
+        return Verified(holds_login, rejection, reconciler.unusable(registry), reconciler.held(registry))
 
     async def _resume(self) -> bool:
         """Trust the state directory only as long as Docker may hold the login that it describes."""
@@ -236,14 +238,17 @@ class RegistryLogin:
             return True
         ends_at = state.expiry.at if state.expiry is not None else None
         self._resumed = await self._deps.reconciler.resume(self.login.registry, ends_at)
-        if self._resumed is False:
-            self.status = replace(self.status, expires_at=None)
-            self._deps.board.put_registry(self.status)
         return self._resumed is not False
 
     async def _remove(self) -> Removed | RemovalFailed:
+        registry, reconciler = self.login.registry, self._deps.reconciler
+
+        def has_ended() -> bool:  # while the removal waits, the reconciler may store a newer login
+            held = reconciler.held(registry)
+            return held is not None and self._now().proves(held.expires_at)
+
         try:
-            return Removed(await self._deps.reconciler.remove(self.login.registry, still_wanted=True))
+            return Removed(await reconciler.remove(registry, has_ended, still_wanted=True))
         except ProblemError as error:
             return RemovalFailed(error.problem)
 

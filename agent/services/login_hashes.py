@@ -40,13 +40,12 @@ class LoginHashes:
 
     def own(self, registry: Registry) -> tuple[str, ...] | None:
         """The hashes of the logins that the agent stored for the registry, the newest first. None if it stored none."""
-        stored = self._stored(registry)
+        stored = self.held(registry)
         return stored.digests if stored else None
 
-    def held_until(self, registry: Registry) -> datetime | None:
-        """When the agent's login that Docker holds ends, as far as known."""
-        stored = self._stored(registry)
-        return stored.expires_at if stored else None
+    def held(self, registry: Registry) -> StoredLogin | None:
+        """The agent's login that Docker holds, as far as known. Its `expires_at` is when that one ends."""
+        return self._state_file.entries().get(registry.hostname)
 
     def known(self, registry: Registry, login: Entry) -> bool:
         """Whether the agent has stored this very login."""
@@ -54,7 +53,7 @@ class LoginHashes:
 
     def note_held(self, registry: Registry, login: Entry) -> bool:
         """Return whether the agent has stored this login, which Docker holds. If so, its end is what counts."""
-        stored, digest = self._stored(registry), self.digest(registry.docker_key, login)
+        stored, digest = self.held(registry), self.digest(registry.docker_key, login)
         if stored is None or digest not in stored.digests:
             return False
         self._state_file.set_entry(registry.hostname, replace(stored, expires_at=stored.end_of(digest)))
@@ -82,7 +81,7 @@ class LoginHashes:
 
         Older ones stay recorded too: another `docker login` that read the file earlier may write them back.
         """
-        current = self._stored(registry)
+        current = self.held(registry)
         # If the write fails, the current login stays, with its own end.
         await self._record(registry, login, expires_at, current.expires_at if current else expires_at)
 
@@ -97,7 +96,7 @@ class LoginHashes:
     async def _record(
         self, registry: Registry, login: Entry, ends_at: datetime | None, expires_at: datetime | None
     ) -> None:
-        digest, stored = self.digest(registry.docker_key, login), self._stored(registry)
+        digest, stored = self.digest(registry.docker_key, login), self.held(registry)
         before = {other: stored.end_of(other) for other in stored.digests if other != digest} if stored else {}
         ends = dict([(digest, ends_at), *before.items()][:_REMEMBERED])
         # A source counts only for the login that it was recorded for, so it may stay.
@@ -105,9 +104,6 @@ class LoginHashes:
         entry = StoredLogin(registry.docker_key, (*ends,), expires_at, ends, source)
         self._state_file.set_entry(registry.hostname, entry)
         await self._state_file.flush()
-
-    def _stored(self, registry: Registry) -> StoredLogin | None:
-        return self._state_file.entries().get(registry.hostname)
 
     @property
     def _preexisting(self) -> frozenset[str]:

@@ -268,8 +268,8 @@ class Reconciler(Protocol):
         Raises a ProblemError if the store cannot be read.
         """
 
-    def held_until(self, registry: Registry) -> datetime | None:
-        """When the agent's login that Docker holds ends, as far as known."""
+    def held(self, registry: Registry) -> StoredLogin | None:
+        """The agent's login that Docker holds, as far as known. Its `expires_at` is when that one ends."""
 
     def unusable(self, registry: Registry) -> Problem | None:
         """Why Docker's next pull uses no login that works. None if it does, or if nothing is known."""

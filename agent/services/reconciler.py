@@ -12,7 +12,7 @@ from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
 from agent.model.problem import Problem, ProblemError
 from agent.model.registry import Registry
-from agent.model.stored_state import AppliedLogin, StoreNews
+from agent.model.stored_state import AppliedLogin, StoredLogin, StoreNews
 from agent.services.credential_store import CredentialStore
 from agent.services.earlier_logins import EarlierLogins
 from agent.services.leftover_lines import LeftoverLines
@@ -142,8 +142,8 @@ class ConfigReconciler:
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
         return await self._writer.in_use(registry, self._logins.get(registry.hostname))
 
-    def held_until(self, registry: Registry) -> datetime | None:
-        return self._store.held_until(registry)
+    def held(self, registry: Registry) -> StoredLogin | None:
+        return self._store.held(registry)
 
     def unusable(self, registry: Registry) -> Problem | None:
         return self.news(registry).unusable

@@ -19,7 +19,7 @@ from agent.model.registry import Registry
 from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive
 from agent.model.status import Phase, RegistryStatus, State
-from agent.model.stored_state import AppliedLogin, StoreNews
+from agent.model.stored_state import AppliedLogin, StoredLogin, StoreNews
 from agent.services.board import Board
 from agent.services.confirmed_time import ConfirmedTime
 from agent.services.docker_login import DockerLoginResult
@@ -117,8 +117,9 @@ class FakeDockerLogin:
 
 
 class FakeReconciler:
-    def __init__(self, served: ServedLogins) -> None:
+    def __init__(self, served: ServedLogins, state_file: StateFile) -> None:
         self.served = served
+        self._state_file = state_file
         self.stored: dict[str, str] = {}
         self.taken_over: list[bool] = []
         self.noted_replaceable: list[str] = []
@@ -133,7 +134,6 @@ class FakeReconciler:
         self.applied = AppliedLogin("config.json", (), ours=True)
         self.foreign = False
         """Whether Docker uses another login."""
-        self.ends: dict[str, datetime] = {}
         self.lost_logins: dict[str, Problem] = {}
         self.unread: set[str] = set()
         self.writing: dict[str, asyncio.Event] = {}
@@ -145,16 +145,21 @@ class FakeReconciler:
     async def apply(
         self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
     ) -> AppliedLogin:
-        assert expires_at is None or expires_at.tzinfo is not None
         if self.problem is not None:
             raise ProblemError(self.problem)
         if registry.hostname in self.writing:
             await _whatever_is_cancelled(self.writing[registry.hostname])
-        self.stored[registry.hostname] = entry.secret.reveal()
+        self.store(registry, entry.secret.reveal(), expires_at)
         self.served.publish(DesiredLogin(registry, entry, expires_at))
         self.used = (entry, True)
         self.taken_over.append(take_over)
         return self.applied
+
+    def store(self, registry: Registry, password: str, expires_at: datetime | None) -> None:
+        """Let Docker hold a login of the agent."""
+        self.stored[registry.hostname] = password
+        stored = self._state_file.entries().get(registry.hostname) or StoredLogin(registry.docker_key, ())
+        self._state_file.set_entry(registry.hostname, replace(stored, expires_at=expires_at))
 
     def note_replaceable(self, registry: Registry) -> None:
         self.noted_replaceable.append(registry.hostname)
@@ -169,8 +174,8 @@ class FakeReconciler:
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
         return self.used if registry.hostname in self.stored else None
 
-    def held_until(self, registry: Registry) -> datetime | None:
-        return self.ends.get(registry.hostname)
+    def held(self, registry: Registry) -> StoredLogin | None:
+        return self._state_file.entries().get(registry.hostname)
 
     def unusable(self, registry: Registry) -> Problem | None:
         return self.lost_logins.get(registry.hostname)
@@ -293,7 +298,7 @@ class Bench:
         self.docker_login = FakeDockerLogin(self.clock, self.time)
         self.served = ServedLogins()
         self.state_file = StateFile(None, Path("/home/ada/.docker"))
-        self.reconciler = FakeReconciler(self.served)
+        self.reconciler = FakeReconciler(self.served, self.state_file)
         self.login_check = FakeLoginCheck(self.clock)
         self.jitter = 0.0
         self.rejections = FakeRejections(self.clock)

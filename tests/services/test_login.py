@@ -18,6 +18,7 @@ from agent.model.problems.aws import AwsAccessDenied, AwsCredentialsMissing, Aws
 from agent.model.problems.environment import DockerCliMissing
 from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryRateLimited, RegistryUnreachable
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
+from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
 from agent.model.status import State
 from agent.services.rejections import Rejections
@@ -377,7 +378,7 @@ async def test_another_failure_does_not_make_a_wrong_clock_right(bench: Bench, b
 @pytest.mark.parametrize("problem", [AwsUnreachable("aws", "no route"), ClockSkew("aws", "780 min ahead")])
 async def test_a_clock_that_is_ahead_at_the_start_removes_no_login(bench: Bench, problem: Problem) -> None:
     """The state directory says when it ends. No server has confirmed the time since the start."""
-    bench.reconciler.stored[ECR] = "token-of-before"
+    bench.reconciler.store(Registry(ECR), "token-of-before", EPOCH + timedelta(hours=11))
     bench.credentials.problem = problem
     bench.clock.jump(13 * HOURS)
     running = asyncio.create_task(bench.login(native(), EPOCH + timedelta(hours=11)).run())
@@ -397,7 +398,8 @@ async def test_a_login_that_expired_before_a_restart_is_removed_although_no_toke
     bench: Bench, begin: Begin
 ) -> None:
     """Its registry is asked for the time, without a password. On a public one, the dead login blocks all pulls."""
-    bench.reconciler.stored[ECR], bench.registries_answer = "token-of-before", True
+    bench.reconciler.store(Registry(ECR), "token-of-before", EPOCH - timedelta(hours=2))
+    bench.registries_answer = True
     bench.credentials.problem = AwsCredentialsMissing("aws", "no credentials")
     await begin(native(), EPOCH - timedelta(hours=2))
     assert (bench.state(), bench.reconciler.stored, bench.asked_time) == (State.EXPIRED, {}, [ECR])
@@ -406,7 +408,7 @@ async def test_a_login_that_expired_before_a_restart_is_removed_although_no_toke
 
 async def test_a_registry_that_does_not_answer_is_seldom_asked_for_the_time(bench: Bench, begin: Begin) -> None:
     """At most once in `retry.max_wait_s`, however often the renewal is tried. The login may still work."""
-    bench.reconciler.stored[ECR] = "token-of-before"
+    bench.reconciler.store(Registry(ECR), "token-of-before", EPOCH - timedelta(hours=2))
     bench.credentials.problem = AwsUnreachable("aws", "no route")
     await begin(native(), EPOCH - timedelta(hours=2))
     await bench.clock.advance(HOURS)
@@ -616,12 +618,67 @@ async def test_a_renewal_that_could_not_be_stored_succeeds_at_once_when_the_stor
     assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
 
 
+@pytest.mark.parametrize("fails_before", [False, True])
+async def test_a_login_that_the_reconciler_stored_later_stays_until_its_own_end(
+    bench: Bench, begin: Begin, fails_before: bool
+) -> None:
+    """Not until that of the login before it, although each attempt fails since the store is repaired."""
+    registry_login = await begin(native())
+    bench.reconciler.problem = ConfigUnwritable(ECR, "the disk is full")
+    await bench.clock.advance(6 * HOURS)
+    bench.credentials.problem = AwsUnreachable("aws", "no route")
+    if fails_before:
+        registry_login.request_now()
+        await bench.clock.settle()
+    bench.reconciler.problem = None
+    bench.reconciler.store(Registry(ECR), "token-1", EPOCH + timedelta(hours=18))
+    registry_login.wake()
+    await bench.clock.advance(7 * HOURS)
+    bench.time.observe(bench.clock.now())
+    await bench.clock.advance(600)
+    assert (bench.state(), bench.row.expires_at) == (State.LOGGED_IN, EPOCH + timedelta(hours=18))
+    assert bench.reconciler.stored == {ECR: "token-1"}
+    await bench.clock.advance(5 * HOURS)
+    assert (bench.state(), bench.reconciler.stored) == (State.EXPIRED, {})
+
+
+async def test_a_first_login_that_the_reconciler_stored_later_is_known_although_the_next_attempt_has_failed(
+    bench: Bench, begin: Begin
+) -> None:
+    bench.reconciler.problem = ConfigUnwritable(ECR, "the disk is full")
+    registry_login = await begin(native())
+    bench.credentials.problem = AwsUnreachable("aws", "no route")
+    registry_login.request_now()
+    await bench.clock.settle()
+    assert bench.state() is State.RETRYING
+    bench.reconciler.problem = None
+    bench.reconciler.store(Registry(ECR), "token-0", EPOCH + timedelta(hours=12))
+    registry_login.wake()
+    await bench.clock.settle()
+    assert (bench.state(), bench.row.expires_at) == (State.LOGGED_IN, EPOCH + timedelta(hours=12))
+
+
+async def test_a_removal_that_waits_for_the_store_spares_a_login_that_was_stored_meanwhile(
+    bench: Bench, begin: Begin
+) -> None:
+    await begin(native())
+    bench.credentials.problem = AwsUnreachable("aws", "no route")
+    slow = bench.reconciler.writing[ECR] = asyncio.Event()
+    await bench.clock.advance(12 * HOURS + 600)
+    bench.time.observe(bench.clock.now())
+    await bench.clock.advance(600)
+    assert bench.state() is State.EXPIRED
+    bench.reconciler.store(Registry(ECR), "newer", EPOCH + timedelta(hours=24))
+    slow.set()
+    await bench.clock.settle()
+    assert bench.reconciler.stored == {ECR: "newer"}
+
+
 async def test_a_login_of_an_earlier_start_ends_when_the_login_that_docker_holds_does(
     bench: Bench, begin: Begin
 ) -> None:
     """A kill during a renewal can leave the former login, or the new one."""
-    bench.reconciler.stored[ECR] = "earlier"
-    bench.reconciler.ends[ECR] = EPOCH + timedelta(hours=2)
+    bench.reconciler.store(Registry(ECR), "earlier", EPOCH + timedelta(hours=2))
     bench.credentials.problem = AwsUnreachable("aws", "down")
     await begin(native(), ends_at=EPOCH + timedelta(hours=6))
     assert (bench.state(), bench.row.expires_at) == (State.LOGGED_IN, EPOCH + timedelta(hours=2))

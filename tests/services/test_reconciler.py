@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,10 @@ class Agent:
         temporary = self.file.with_name("theirs")
         temporary.write_text(json.dumps(document))
         temporary.rename(self.file)
+
+    def held_until(self) -> datetime | None:
+        held = self.reconciler.held(GHCR)
+        return held.expires_at if held is not None else None
 
     async def apply(self, entry: Entry = OURS, registry: Registry = GHCR, *, take_over: bool = False) -> AppliedLogin:
         if take_over:  # somebody asks for it now
@@ -346,7 +350,7 @@ async def test_a_renewal_that_cannot_be_stored_does_not_change_when_the_login_en
         await agent.reconciler.apply(GHCR, NEWER, expires_at=END + timedelta(hours=6))
     await agent.state_file.flush()
     for start in (agent, machine.start()):
-        assert start.reconciler.held_until(GHCR) == EPOCH + timedelta(hours=hours)
+        assert start.held_until() == EPOCH + timedelta(hours=hours)
 
 
 @pytest.mark.parametrize("store", ["file", "helper"])
@@ -366,8 +370,9 @@ async def test_what_could_not_be_stored_is_stored_once_the_store_is_repaired(
             fail_writes(full_disk)
             script(machine.bin, "good", f"#!/bin/sh\n[ $1 = get ] && echo '{answer('me', 's3cret')}' && exit\nexit 1\n")
             with contextlib.suppress(ProblemError):
-                await agent.apply(NEWER)
+                await agent.reconciler.apply(GHCR, NEWER, expires_at=END + timedelta(hours=6))
             assert agent.reconciler.news(GHCR).unstored is not None
+            assert agent.held_until() == END
             await until(lambda: agent.clock.monotonic() > 70)
             assert agent.reconciler.news(GHCR).unstored is not None
         program.write_text(good)
@@ -377,7 +382,7 @@ async def test_what_could_not_be_stored_is_stored_once_the_store_is_repaired(
     found = await agent.reconciler.in_use(GHCR)
     assert found is not None
     assert found[0].same_login(NEWER)
-    assert agent.warnings() == {}
+    assert (agent.held_until(), agent.warnings()) == (END + timedelta(hours=6), {})
     assert "login.restored" not in agent.log.names()
 
 
@@ -392,7 +397,7 @@ async def test_the_login_that_docker_holds_after_a_restart_has_its_own_end(
     machine.write({"auths": {"ghcr.io": encode_entry(held)}})
     after = machine.start()
     assert await after.reconciler.resume(GHCR, END) is True
-    assert after.reconciler.held_until(GHCR) == EPOCH + timedelta(hours=hours)
+    assert after.held_until() == EPOCH + timedelta(hours=hours)
 
 
 async def test_without_a_readable_state_every_login_is_a_persons(machine: Machine) -> None:
