@@ -207,13 +207,15 @@ class ConfigReconciler:
             self._watcher.watch(watched.signature_now, self._changed)
         async with asyncio.TaskGroup() as checks:
             while True:
-                pending = True
-                with contextlib.suppress(ProblemError):
+                try:
                     await self._store.preexisting.prepare()
                     await self._start_checks(checks)
-                    pending = bool(self._earlier) or self._lines.pending
-                await self._clock.wait(asyncio.Event(), min(_PAUSE_S * len(self._logins), POLL_S))
-                await self._rest(POLL_S if pending else math.inf)
+                except ProblemError:
+                    # Checks that are due were not made, so their times are no reason to go on at once.
+                    await self._clock.wait(asyncio.Event(), POLL_S)
+                else:
+                    await self._clock.wait(asyncio.Event(), min(_PAUSE_S * len(self._logins), POLL_S))
+                    await self._rest(POLL_S if self._earlier or self._lines.pending else math.inf)
                 self._changed.clear()
 
     async def _rest(self, longest_s: float) -> None:

@@ -981,6 +981,26 @@ async def test_a_login_that_is_no_longer_wanted_is_not_read_again(machine: Machi
     assert (agent.reconciler.unusable(GHCR), agent.warnings()) == (None, {})
 
 
+async def test_while_the_configuration_cannot_be_read_it_is_read_every_two_seconds(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although a check is due all the time: a disk that hangs must not cost a processor as well."""
+    agent, moments = machine.start(), list[float]()
+
+    async def hung(_: DockerConfigFile) -> None:
+        moments.append(agent.clock.monotonic())
+        raise ProblemError(ConfigInvalid("config.json", "reading it takes too long"))
+
+    async with watching(agent) as until:
+        await agent.apply()
+        with monkeypatch.context() as disk:
+            disk.setattr(DockerConfigFile, "signature", hung)
+            await until(lambda: agent.clock.monotonic() >= 30)
+        assert 10 <= len(moments) <= 16
+        agent.write({})
+        assert await until(lambda: "auths" in agent.document()) < 5
+
+
 async def test_a_failed_check_is_repeated(machine: Machine) -> None:
     """Free disk space, or a newly installed helper, changes no watched file."""
     good_helper(machine.bin, "late")
