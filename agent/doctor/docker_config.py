@@ -143,7 +143,7 @@ class EffectiveLogin:
             stored = self._in_file(results) if helper is None else await self._in_helper(helper, results)
         except ProblemError as error:
             if isinstance(error.problem, AgentHasNoLogin):
-                results.add(passed("store", f"docker-credential-{helper} answers"), self._denied(error.problem.message))
+                results.add(passed("store", f"docker-credential-{helper} answers"), self._denied(error.problem))
             else:
                 results.add(from_problem("store", error.problem.about(self.registry.hostname)))
             return None
@@ -229,11 +229,11 @@ class EffectiveLogin:
         problems = self.context.overrides.of(desired, result, await self.context.podman.read(), self.document)
         return with_more(from_problem("in use", problems[0]), str(held)) if problems else passed("in use", str(held))
 
-    def _denied(self, reason: str) -> Check:
+    def _denied(self, problem: AgentHasNoLogin) -> Check:
         """Docker asks the agent, which has no login. Without an agent, pulls fail, whoever can read the secret."""
         if self.status is not None:
-            return self._missing(reason)
-        return broken("in use", reason, _START if _NOT_RUNNING in reason else reason.rpartition("; ")[2])
+            return self._missing(problem.message)
+        return broken("in use", problem.message, _START if _NOT_RUNNING in problem.message else problem.hint)
 
     def _missing(self, reason: str | None = None) -> Check:
         """Docker has no login. If the agent runs, only the agent knows why. `reason` is what its helper printed."""

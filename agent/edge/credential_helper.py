@@ -136,10 +136,10 @@ class CredentialHelpers:
         if finished.returncode == 0:
             return
         program = f"docker-credential-{name}"
-        if name == OWN_HELPER:
-            # Its own words contain the reason and the fix, and never a login.
-            reason = printable(self._scrub(finished.stdout.decode(errors="replace")).strip(), 1000)
-            raise ProblemError(AgentHasNoLogin(server, reason or f"{program} failed", hint=helper_hint(name)))
+        # Its own words contain the reason and the fix, and never a login. Without words, the program itself has failed.
+        reason = printable(self._scrub(finished.stdout.decode(errors="replace")).strip(), 1000)
+        if name == OWN_HELPER and reason:
+            raise ProblemError(AgentHasNoLogin(server, reason, hint=helper_hint(name)))
         # The answer of helpers that only compute logins, such as amazon-ecr-credential-helper.
         if b"not implemented" in finished.stdout + finished.stderr:
             message = f"{program} cannot {action} logins (it reports: not implemented)"

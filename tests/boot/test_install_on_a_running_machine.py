@@ -77,6 +77,7 @@ def test_uninstalling_leaves_no_line_for_a_program_that_is_gone(machine: Booted,
 def test_uninstalling_without_the_interpreter_names_what_remains(machine: Booted) -> None:
     """An upgrade of the system can remove the Python that the agent was installed with."""
     config = f"/home/{USER}/.docker/config.json"
+    machine.must("systemctl", "stop", SERVICE, SOCKET)  # the agent would remove a line that it does not need
     machine.write(config, json.dumps({"credHelpers": {"ghcr.io": "registry-agent"}}), mode=0o600, owner=USER)
     machine.must("sh", "-c", "ln -sfn /usr/bin/python3.0 /usr/local/lib/registry-agent/bin/python")
     done = machine.run(*_MAKE, "uninstall")

@@ -39,29 +39,33 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "agent.sock"
 
 
-@pytest.mark.parametrize("installed_by", ["uv", "a checkout"])
-def test_the_documented_copy_is_a_file_of_its_own_that_runs(tmp_path: Path, installed_by: str) -> None:
-    """Not a link into a home directory: all users run it, and `docker login` passes passwords to it."""
+def documented_copy(to: Path, agent: Path, shell: str) -> int:
+    """Paste the commands of docs/helper.md. `agent` is the directory with `registry-agent`. Returns the exit code."""
     document = (FILE.parents[2] / "docs/helper.md").read_text()
-    (commands,) = [block for block in document.split("```") if "/dev/stdin" in block]
-    copy, bin_, tool = tmp_path / "copy", tmp_path / "bin", tmp_path / "tools/registry-agent"
-    for directory in (bin_, tool / "bin", tool / "lib/python3.11/site-packages/agent/helper"):
-        directory.mkdir(parents=True)
-    (tool / "lib/python3.11/site-packages/agent/helper" / FILE.name).write_bytes(FILE.read_bytes())
-    (tool / "bin/registry-agent").write_text("#!/bin/sh\n")
-    (tool / "bin/registry-agent").chmod(0o755)
-    (bin_ / "registry-agent").symlink_to(tool / "bin/registry-agent")
-    (bin_ / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
-    (bin_ / "sudo").chmod(0o755)
-    script = commands.removeprefix("sh").replace("/usr/bin/docker-credential-registry-agent", str(copy))
-    if installed_by == "a checkout":
-        script = script.replace(script.strip().splitlines()[0], "packages=.")
-    environ = {"PATH": f"{bin_}:/usr/bin:/bin"}
-    subprocess.run(["sh", "-euc", script], check=True, env=environ, cwd=FILE.parents[2])
+    (commands,) = [block for block in document.split("```") if "sudo install" in block]
+    sudo = to.with_name("sudo")
+    sudo.write_text('#!/bin/sh\nexec "$@"\n')
+    sudo.chmod(0o755)
+    script = commands.removeprefix("sh").replace("/usr/bin/docker-credential-registry-agent", str(to))
+    environ = {"PATH": f"{to.parent}:{agent}:/usr/bin:/bin", "TMPDIR": str(to.parent)}
+    return subprocess.run([shell, "-c", script], env=environ, cwd=to.parent, check=False).returncode
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_the_documented_copy_is_a_file_of_its_own_that_runs(tmp_path: Path, shell: str) -> None:
+    """Not a link into a home directory: all users run it, and `docker login` passes passwords to it."""
+    copy, link = tmp_path / "copy", tmp_path / "registry-agent"
+    link.symlink_to(Path(sys.executable).with_name("registry-agent"))
+    assert documented_copy(copy, tmp_path, shell) == 0
     assert not copy.is_symlink()
     done = subprocess.run([copy, "version"], capture_output=True, check=True)
     assert done.stdout == f"docker-credential-registry-agent (registry-agent) {__version__}\n".encode()
-    assert 'ln -s "$(command -v' not in document
+
+
+def test_the_documented_copy_is_not_made_without_the_agent(tmp_path: Path) -> None:
+    """An empty program would count as installed, and docker would get no login from it."""
+    assert documented_copy(tmp_path / "copy", tmp_path / "nothing", "bash") != 0
+    assert not (tmp_path / "copy").exists()
 
 
 def test_prints_exactly_what_the_agent_sends(place: Path) -> None:

@@ -413,4 +413,5 @@ def test_the_time_of_a_search_does_not_grow_with_the_number_of_secrets() -> None
 def test_the_time_to_learn_secrets_grows_with_their_length_and_not_faster() -> None:
     """Also if they consist of punctuation, line breaks or escapes."""
     for piece in ("aB3", "\n", "+/", "%25", "\\n", "line of text\n", "\u0301\u0323", "é", "éabcdef"):
-        assert_linear(lambda size, piece=piece: Scrubber().protect([piece * (size // len(piece))]))  # type: ignore[misc]
+        # It cuts a longer secret.
+        assert_linear(lambda size, piece=piece: Scrubber().protect([piece * (size // len(piece))]), factor=16)  # type: ignore[misc]
