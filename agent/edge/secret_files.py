@@ -93,10 +93,20 @@ def _read_file(path: Path, field: str | None) -> ParseResult:
     """Read a document. `field` is the field of a secret that the file may be instead."""
     text, trust = _content(path)
     origin = escaped(str(path))
-    result = read_document(text, origin, path.stem.lstrip("."))
+    result = _parsed(text, path)
     if result.failed and field is not None:
         return ParseResult.failure(origin, f"is the {field} of a secret under another name", f"rename it to {field}")
     return result.trusting(trust)
+
+
+def _parsed(text: str, path: Path) -> ParseResult:
+    origin = escaped(str(path))
+    try:
+        return read_document(text, origin, path.stem.lstrip("."))
+    except Exception as error:  # noqa: BLE001 - one odd file must not hide the others
+        # Show only the type: the text of the error may quote a secret.
+        fault = f"cannot be read: this is a bug in registry-agent ({type(error).__name__}); please report it"
+        return ParseResult.failure(origin, fault, "move the file to another directory until the bug is fixed")
 
 
 def _read_subdirectory(path: Path, depth: int) -> Iterator[tuple[str, ParseResult]]:
@@ -157,7 +167,7 @@ def _read_if_document(path: Path) -> ParseResult:
         text, trust = _content(path)
     except (OSError, DocumentError):
         return _NO_DOCUMENT
-    result = read_document(text, escaped(str(path)), path.stem).trusting(trust)
+    result = _parsed(text, path).trusting(trust)
     return result if result.secrets or text.lstrip().startswith("{") else _NO_DOCUMENT
 
 

@@ -173,7 +173,10 @@ def _flow_map(text: str) -> Any:
         return _scalar(text)
     except DocumentError:
         result, position = {}, 1
-    while (match := _FLOW_ITEM.match(text, position)) and (key := _scalar(match[1])) not in result:
+    while match := _FLOW_ITEM.match(text, position):
+        key = _scalar(match[1])
+        if not isinstance(key, str) or key in result:  # `null` and `~` are no text
+            _refuse()
         result[key], position = _scalar(match[2]), match.end()
         if match[3] == "}":
             return result if _COMMENT.fullmatch(text, position) else _refuse()

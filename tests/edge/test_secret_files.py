@@ -13,9 +13,10 @@ from typing import Final
 
 import pytest
 
+from agent.edge import secret_files
 from agent.edge.secret_files import LARGEST, read, signature
 from agent.model.problems.environment import SecretsUnavailable
-from agent.model.secret_formats import after_reading
+from agent.model.secret_formats import ParseResult, after_reading, read_document
 from agent.model.sensitive import Sensitive
 from tests.problems import raises_problem
 
@@ -235,6 +236,23 @@ def test_a_bad_file_does_not_affect_the_others(tmp_path: Path, make: Callable[[P
     assert names(tmp_path) == ["good"]
     assert faults(tmp_path) == {"bad.json": fault}
     assert read(tmp_path)[str(tmp_path / "bad.json")].failed
+
+
+@pytest.mark.parametrize("name", ["bad.yaml", "password"])
+def test_a_bug_costs_only_the_file_that_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Only the type of the error is reported, because its text might quote the file."""
+
+    def read_with_a_bug(text: str, origin: str, stem: str) -> ParseResult:
+        if "tricky" in text:
+            raise TypeError(text)
+        return read_document(text, origin, stem)
+
+    monkeypatch.setattr(secret_files, "read_document", read_with_a_bug)
+    write(tmp_path, {"good.json": document("good"), name: '{"password": "tricky"}'})
+    assert names(tmp_path) == ["good"]
+    assert faults(tmp_path) == {
+        name: f"{name} cannot be read: this is a bug in registry-agent (TypeError); please report it"
+    }
 
 
 def test_does_not_open_a_socket(tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ _DOCUMENTS: Final = (
     b'{"apiVersion":"v1","kind":"Secret","data":{".dockerconfigjson":"eyJhdXRocyI6e319"}}',
     b"apiVersion: v1\nkind: Secret\nstringData:\n  hostname: h.io\n  username: 'b'\n  password: |\n"
     + f"    {CANARY}".encode(),
+    b"apiVersion: v1\nkind: Secret\nstringData: {null: x, hostname: h.io}\n",
+    b'apiVersion: v1\nkind: Secret\nstringData: {~: "x"}\n',
     b'"{\\"ghcr.io\\":{\\"auth\\":\\"Ym9iOmM0bjRyeS1TM2NyZXQtMTY=\\"}}"',
     b'{"name":"ready","hostname":"public.ecr.aws","username":"AWS","password":"eyJleHBpcmF0aW9uIjogMTc2NzIyNTYwMH0="}',
 )

@@ -264,6 +264,7 @@ def test_a_map_on_one_line_is_read(fields: str) -> None:
     [
         *("{a: b}#x", "{a: b} c", "{a: b} c: d}", "{a: b}, c: d}", "{a: b, a: c}", "{a: {b: c}}", "{a: b: c, d: e}"),
         *('{a:"b"}', "{a: b", "{- a: b}", "{a: b c #d, e: f}", "{a: &b c}", "{a: *b}", "{a, b: c}"),
+        *("{null: a}", '{~: "a"}', "{a: b, ~: c}"),
     ],
 )
 def test_another_map_on_one_line_is_reported_and_not_guessed(fields: str) -> None:
