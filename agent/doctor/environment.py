@@ -123,7 +123,7 @@ async def secrets(
     passwords = (secret.password_file for secret in found.secrets if secret.password_file is not None)
     used = {*map(str, (*token_files, *files_in_variables(environ))), *passwords}
     subjects = [problem.subject for problem in found.problems]
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(OSError):  # TimeoutError is one
         used.update(await _CALLS.call("links", lambda: secret_files.same_files(subjects, used), timeout=_SOURCE_S))
     found = replace(found, problems=without_files(found.problems, used))
     return found.secrets, [*_secret_checks(found, sources)]

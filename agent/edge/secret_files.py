@@ -1,5 +1,6 @@
 """Reads secrets from a directory, as Kubernetes, Docker, systemd or a person places them there."""
 
+import contextlib
 import errno
 import os
 import re
@@ -66,8 +67,15 @@ def directories(directory: Path) -> list[Path]:
 
 def same_files(subjects: Iterable[str], used: Iterable[str | Path]) -> list[str]:
     """Return the subjects of problems that are one of the `used` files, through a link or spelled in another way."""
-    files = {os.path.realpath(path) for path in used}
-    return [subject for subject in subjects if subject.startswith("/") and os.path.realpath(subject) in files]
+    files = {_resolved(path) for path in used} - {None}
+    return [subject for subject in subjects if subject.startswith("/") and _resolved(subject) in files]
+
+
+def _resolved(path: str | Path) -> str | None:
+    # It fails if a link is replaced just now, for a relative path without a working directory, or for odd characters.
+    with contextlib.suppress(OSError, ValueError):
+        return os.path.realpath(path)
+    return None
 
 
 def _readings(directory: Path, names: list[str], depth: int) -> Iterator[tuple[str, ParseResult]]:

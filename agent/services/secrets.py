@@ -230,7 +230,7 @@ class Secrets:
         if used and subjects:
             look = partial(self._files.same_files, subjects, frozenset(used))
             # Without an answer, the paths are compared as texts.
-            with contextlib.suppress(TimeoutError, NoThreadError):
+            with contextlib.suppress(OSError):  # such as TimeoutError and NoThreadError
                 used.update(await _LINKS.call("links", look, timeout=_LINKS_S))
         return used
 

@@ -1,5 +1,6 @@
 """The checks that all registries share."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -37,6 +38,18 @@ async def test_a_file_that_is_used_otherwise_is_no_bad_secret(tmp_path: Path) ->
     environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "s/google.json")}
     _, checks = await secrets(SecretsSettings(directories=(tmp_path / "s",)), environ, SecretUrl(HttpClient()))
     assert [check.outcome for check in checks] == [Outcome.OK]
+
+
+async def test_a_path_that_leads_nowhere_is_no_crash(tmp_path: Path) -> None:
+    """A relative path in a variable means nothing once the working directory is removed."""
+    for name in ("s", "removed"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "s/broken.json").write_text("{")
+    settings = SecretsSettings(directories=(tmp_path / "s",))
+    with contextlib.chdir(tmp_path / "removed"):
+        Path.cwd().rmdir()
+        _, checks = await secrets(settings, {"AWS_CONFIG_FILE": "aws/config"}, SecretUrl(HttpClient()))
+    assert [check.code for check in checks] == ["secret_invalid"]
 
 
 @pytest.mark.parametrize(("flavor", "outcome"), [(Flavor.DOCKER, Outcome.BROKEN), (Flavor.PODMAN, Outcome.SKIPPED)])

@@ -1,5 +1,6 @@
 """Tests of secret directories, on a real file system."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -253,6 +254,16 @@ def test_a_bug_costs_only_the_file_that_shows_it(tmp_path: Path, monkeypatch: py
     assert faults(tmp_path) == {
         name: f"{name} cannot be read: this is a bug in registry-agent (TypeError); please report it"
     }
+
+
+def test_a_path_that_cannot_be_resolved_hides_no_other(tmp_path: Path) -> None:
+    """Such as one that is no text of this machine, or a relative one after the working directory was removed."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "removed").mkdir()
+    odd, subject = ["/x/\ud800", "/x/\0", "aws/config"], f"{tmp_path}/token"
+    with contextlib.chdir(tmp_path / "removed"):
+        Path.cwd().rmdir()
+        assert secret_files.same_files([*odd, subject], [*odd, f"{tmp_path}/link/token"]) == [subject]
 
 
 def test_does_not_open_a_socket(tmp_path: Path) -> None:

@@ -266,6 +266,17 @@ async def test_a_file_that_a_variable_names_is_no_bad_secret(bench: Bench) -> No
         assert bench.record.codes == []
 
 
+async def test_a_path_that_leads_nowhere_ends_nothing(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A relative path in a variable means nothing once the working directory is removed."""
+    bench.write("broken.json", "{")
+    bench.identity_files = (Path("aws/config"),)
+    removed = tmp_path_factory.mktemp("removed")
+    with contextlib.chdir(removed):
+        removed.rmdir()
+        async with bench.running():
+            assert bench.record.codes == ["secret_invalid"]
+
+
 class CountingFiles:
     """The real directory, and how often its files were read. `blind` hides all changes."""
 
