@@ -13,9 +13,10 @@ from agent.model.password_source import PasswordField, PasswordSource
 
 _VARIABLES: Final = (
     *("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
-    *("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"),
     *("GOOGLE_APPLICATION_CREDENTIALS", "AZURE_FEDERATED_TOKEN_FILE"),
 )
+_EXPANDED: Final = ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")
+"""The variables in which the SDK expands `~` and other variables."""
 _MOST: Final = 500
 """Files of one cache that are looked at."""
 
@@ -38,7 +39,8 @@ def files_of(source: TokenSource, environ: Mapping[str, str]) -> tuple[Path, ...
 
 def files_in_variables(environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the files of the environment's own identity that variables name."""
-    return tuple(Path(environ[variable]) for variable in _VARIABLES if environ.get(variable))
+    plain = (Path(environ[variable]) for variable in _VARIABLES if environ.get(variable))
+    return (*plain, *(expanded(environ[variable]) for variable in _EXPANDED if environ.get(variable)))
 
 
 def expanded(aws_file: str) -> Path:

@@ -17,6 +17,7 @@ from agent.edge import secret_files
 from agent.edge.paths import home
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.regular_file import NotRegularError, read_regular
+from agent.edge.source_files import expanded
 from agent.model.document_text import DocumentError, text_of
 from agent.model.problem import ProblemError
 from agent.model.secret_formats import ParseResult
@@ -70,8 +71,8 @@ def sources(settings: Settings, environ: Mapping[str, str], user: str) -> list[S
     aws, google = home(environ) / ".aws", Path(environ.get("CLOUDSDK_CONFIG") or home(environ) / ".config/gcloud")
     google_files = [environ.get("GOOGLE_APPLICATION_CREDENTIALS"), google / "application_default_credentials.json"]
     aws_files = [
-        environ.get("AWS_SHARED_CREDENTIALS_FILE") or aws / "credentials",
-        environ.get("AWS_CONFIG_FILE") or aws / "config",
+        expanded(environ.get("AWS_SHARED_CREDENTIALS_FILE") or str(aws / "credentials")),
+        expanded(environ.get("AWS_CONFIG_FILE") or str(aws / "config")),
     ]
     credentials = [environ.get("CREDENTIALS_DIRECTORY"), f"/run/credentials/registry-agent@{user}.service"]
     urls = {_REPORT_URL: settings.report.url, "REGISTRY_AGENT_SECRETS_URL": settings.secrets.url}

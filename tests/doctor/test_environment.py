@@ -40,6 +40,19 @@ async def test_a_file_that_is_used_otherwise_is_no_bad_secret(tmp_path: Path) ->
     assert [check.outcome for check in checks] == [Outcome.OK]
 
 
+@pytest.mark.parametrize("variable", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
+@pytest.mark.parametrize("written", ["~/aws", "$HOME/aws"])
+async def test_a_file_of_aws_is_known_where_the_sdk_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, written: str
+) -> None:
+    """The SDK expands `~` and variables in its path."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "aws").write_text("[default]\n")
+    settings = SecretsSettings(directories=(tmp_path,))
+    _, checks = await secrets(settings, {"HOME": str(tmp_path), variable: written}, SecretUrl(HttpClient()))
+    assert [check.outcome for check in checks] == [Outcome.SKIPPED]
+
+
 async def test_a_path_that_leads_nowhere_is_no_crash(tmp_path: Path) -> None:
     """A relative path in a variable means nothing once the working directory is removed."""
     for name in ("s", "removed"):

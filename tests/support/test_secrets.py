@@ -104,6 +104,7 @@ class Canaries:
                 {"auths": {"b.example": {"auth": login("ada", self.new("DOCKER_AUTH_CONFIG"))}}}
             ),
             "SOME_API_TOKEN": self.new("another variable"),
+            "AWS_CONFIG_FILE": "~/team/aws",
         }
 
     def _files(self) -> None:
@@ -121,6 +122,8 @@ class Canaries:
         (podman / "auth.json").write_text(json.dumps(auths))
         (home / ".aws").mkdir()
         (home / ".aws/credentials").write_text(f"[x]\naws_secret_access_key = {self.new('profile', NO_QUOTES)}\n")
+        (home / "team").mkdir()
+        (home / "team/aws").write_text(f"[x]\naws_secret_access_key = {self.new('a file with ~', NO_QUOTES)}\n")
         (home / ".config/gcloud").mkdir(parents=True)
         headers = {"Authorization": f"Bearer {self.new('header of a token service')}"}
         login_of_gcloud = {
