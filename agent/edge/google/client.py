@@ -114,8 +114,10 @@ class GoogleClient:
         if await self._is_there(default):
             return await self._from_file("gcloud's file", default, wanted)
         found = await self._metadata.token(f"google.identity_token_file, {_VARIABLE}, {default}, ")
+        if wanted in (None, found.principal):
+            return found
         # The other service account is in the same cloud.
-        return found if wanted is None else replace(found, universe=await self._metadata.universe())
+        return replace(found, universe=await self._metadata.universe())
 
     async def _is_there(self, file: Path) -> bool:
         try:

@@ -43,6 +43,7 @@ class MetadataServer:
     start: timedelta = timedelta()
     _asked_at: datetime | None = field(default=None, init=False)
     _has_answered: bool = field(default=False, init=False)
+    _universe: str | None = field(default=None, init=False)
 
     async def token(self, tried: str = "") -> GoogleToken:
         """Return the token of the service account.
@@ -85,11 +86,16 @@ class MetadataServer:
         return abs(self.http.now() - self._asked_at) < self.start
 
     async def universe(self) -> str:
-        """Return the domain of this machine's cloud. A server that does not know it is in Google's own.
+        """Return the domain of this machine's cloud, which never changes: Google's own if the server knows none.
 
         Raises:
             ProblemError: there is no answer, or it names a domain that no token may go to.
         """
+        if self._universe is None:
+            self._universe = await self._fetch_universe()
+        return self._universe
+
+    async def _fetch_universe(self) -> str:
         try:
             reply = await self._ask("universe/universe-domain")
         except NoAnswerError as error:

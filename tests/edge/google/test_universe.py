@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.model.credential import GoogleIdentity
 from agent.model.problem import ProblemError
 from agent.model.problems.google import GoogleCredentialsMissing, GoogleError
 from agent.settings import GoogleSettings
@@ -56,4 +57,15 @@ async def test_a_token_of_the_machine_goes_nowhere_while_its_cloud_is_not_known(
     with raises_problem(GoogleError, match="503"):
         await bench.fetch(account=PULL)
     assert bench.tunnel.asked == []
-    assert (await bench.fetch()).identity == EMAIL
+    for account in (None, EMAIL):
+        assert (await bench.fetch(account=account)).identity == EMAIL
+
+
+async def test_the_cloud_of_the_machine_is_asked_for_once(bench: Bench) -> None:
+    """It never changes, so a failure to name it later does not stop the next login."""
+    bench.google.may_impersonate.add((EMAIL, PULL))
+    client = bench.client()
+    await client.fetch_token(GoogleIdentity(PULL), GoogleSettings())
+    bench.google.faults[UNIVERSE] = Answer(503)
+    token = await client.fetch_token(GoogleIdentity(PULL), GoogleSettings())
+    assert token.identity == f"serviceAccount:{PULL}"
