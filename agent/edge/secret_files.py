@@ -14,6 +14,7 @@ from agent.edge.regular_file import EMPTY_MOUNT, NotRegularError, is_ours, open_
 from agent.model.commands import shown
 from agent.model.document_text import DocumentError, field_text, text_of
 from agent.model.password_source import Trust
+from agent.model.pasted_text import is_whole_document
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret_fields import fields_meant
@@ -176,7 +177,7 @@ def _read_if_document(path: Path) -> ParseResult:
     except (OSError, DocumentError):
         return _NO_DOCUMENT
     result = _parsed(text, path).trusting(trust)
-    return result if result.secrets or text.lstrip().startswith("{") else _NO_DOCUMENT
+    return result if result.secrets or is_whole_document(text) else _NO_DOCUMENT
 
 
 def _read_fields(directory: Path, names: list[str]) -> ParseResult:

@@ -89,6 +89,19 @@ def decode(text: str, layers: int = _MOST_LAYERS) -> Any:
     return value
 
 
+def is_whole_document(text: str) -> bool:
+    """Whether this is a document, and not the value of a field: a password may begin with a bracket."""
+    text = trimmed(text)
+    if not text.startswith("["):
+        return text.startswith("{") or is_yaml_manifest(text)
+    try:
+        value = parse_json(text)
+    except DocumentError:
+        return False
+    # A command is a list too, of strings.
+    return any(isinstance(item, dict) for item in value)
+
+
 def _unwrapped(text: str, layers: int) -> str | None:
     """Return the document inside quotes, backslashes or base64."""
     if not layers:

@@ -17,7 +17,7 @@ from agent.model.foreign_formats import (
     refuse_half_logins,
 )
 from agent.model.password_source import Trust
-from agent.model.pasted_text import decode
+from agent.model.pasted_text import decode, is_whole_document
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import Registry, registry_named
@@ -161,7 +161,7 @@ def _contents(contents: Mapping[str, Any], origin: str, stem: str) -> ParseResul
     fields = {name: content for name, content in contents.items() if name in FIELDS}
     if "hostname" not in fields:
         # As in a directory, a document may have the name of a field.
-        fields = {name: content for name, content in fields.items() if not str(content).lstrip().startswith("{")}
+        fields = {name: content for name, content in fields.items() if not is_whole_document(content)}
     parts = {name: partial(document, content) for name, content in contents.items() if name not in fields}
     return _parts(parts | ({"hostname": partial(read_fields, fields, origin, stem)} if fields else {}), origin)
 

@@ -484,6 +484,26 @@ def test_a_document_may_be_called_password(tmp_path: Path, inner: str, content: 
         assert len(faults(tmp_path)) == 1
 
 
+@pytest.mark.parametrize("inner", ["", "team"])
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ('[{"name": "one", "hostname": "a b", "username": "bot", "password": "p"}]', "not a host name"),
+        ("apiVersion: v1\nkind: ConfigMap\n", "is a Kubernetes ConfigMap"),
+        ("[not JSON", "hostname is missing"),
+        ('["pass", "show"]', "hostname is missing"),
+    ],
+)
+def test_a_fault_of_a_document_called_password_is_named(tmp_path: Path, inner: str, content: str, fault: str) -> None:
+    """The same in a directory and in a Kubernetes Secret. A password or a command may begin with a bracket too."""
+    write(tmp_path / inner, {"password": content})
+    (message,) = faults(tmp_path).values()
+    assert fault in message
+    manifest = json.dumps({"apiVersion": "v1", "kind": "Secret", "stringData": {"password": content}})
+    (problem,) = read_document(manifest, "s", "s").problems
+    assert fault in problem.message
+
+
 def test_next_to_a_host_name_a_document_is_the_value_of_a_field(tmp_path: Path) -> None:
     """Such as the key of a Google service account, or a password that looks like a list."""
     for password in (document("one"), '{"type": "service_account"}', "[]"):
