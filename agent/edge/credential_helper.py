@@ -22,7 +22,6 @@ _ALWAYS: Final = "/usr/local/bin:/usr/bin"
 DEADLINE_S: Final = 10.0
 # These change the store of the user, so they must not be interrupted.
 _WRITES: Final = frozenset({"store", "erase"})
-# The protocol's own text (docker-credential-helpers, credentials/error.go).
 
 
 def is_installed(environ: Mapping[str, str]) -> bool:

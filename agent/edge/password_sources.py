@@ -25,7 +25,6 @@ from agent.model.status import rfc3339
 from agent.model.text import uncapitalized
 
 _READS: Final = BlockingCalls("password-files", limit=16)
-# The protocol's own text (docker-credential-helpers, credentials/error.go).
 
 
 class _Answer(NamedTuple):
