@@ -109,14 +109,16 @@ def _is_ours(place: Path) -> bool:
 def _running_in(directory: Path) -> Iterator[int]:
     """Return the processes with a path in `directory` among their arguments, or as podman's file for logins.
 
-    These are always logins of the agent. podman gets the path only in a variable.
+    These are always logins of the agent. podman gets the path only in a variable, which the process that keeps podman's
+    user namespace inherits. Containers of the user need that one, so it must not end.
     """
     path = os.fsencode(directory)
     prefixes = (path + b"/", b"REGISTRY_AUTH_FILE=" + path + b"/")
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
-            words = (*_words(process / "cmdline"), *_words(process / "environ"))
-            if any(word == path or word.startswith(prefixes) for word in words):
+            arguments = _words(process / "cmdline")
+            variables = _words(process / "environ") if b"login" in arguments else []
+            if any(word == path or word.startswith(prefixes) for word in (*arguments, *variables)):
                 yield int(process.name)
 
 

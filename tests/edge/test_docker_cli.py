@@ -130,21 +130,27 @@ async def test_the_next_start_kills_the_login_of_a_killed_agent(tmp_path: Path, 
     assert list((tmp_path / "run").iterdir()) == []
 
 
-async def test_the_next_start_kills_the_podman_login_of_a_killed_agent(tmp_path: Path) -> None:
-    """It has no argument that names the directory. Other variables with that path, such as PWD, do not count."""
+async def test_the_next_start_kills_only_the_podman_login_of_a_killed_agent(tmp_path: Path) -> None:
+    """It has no argument that names the directory.
+
+    Other variables with that path, such as PWD, do not count, nor do other commands of podman: the process that keeps
+    its user namespace inherits the variable.
+    """
     directory = tmp_path / "run/logins-left"
     directory.mkdir(parents=True)
-    orphan, shell = [
-        await asyncio.create_subprocess_exec("sleep", "60", env={variable: f"{directory}/config.json"})
-        for variable in ("REGISTRY_AUTH_FILE", "PWD")
+    program = [sys.executable, "-c", "import time; time.sleep(60)"]
+    orphan, *others = [
+        await asyncio.create_subprocess_exec(*program, word, env={variable: f"{directory}/config.json"})
+        for word, variable in (("login", "REGISTRY_AUTH_FILE"), ("login", "PWD"), ("pause", "REGISTRY_AUTH_FILE"))
     ]
     try:
         await asyncio.to_thread(cli(tmp_path).clean_up)
         assert await orphan.wait() < 0
-        assert _runs(shell.pid)
+        assert all(_runs(other.pid) for other in others)
     finally:
-        shell.kill()
-        await shell.wait()
+        for other in others:
+            other.kill()
+            await other.wait()
 
 
 def _runs(pid: int) -> bool:
