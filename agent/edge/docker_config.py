@@ -160,7 +160,9 @@ class DockerConfigFile:
                 return document
             # A link that leads nowhere may be for a disk that is missing. What it leads to is not created.
             if former is None and not self.path.is_symlink() and not self.path.parent.is_symlink():
-                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # If a link above it leads nowhere, the link itself "exists". The write then shows what is missing.
+                with contextlib.suppress(FileExistsError):
+                    self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 replace_version(target, former, format_config(changed), sync_after=in_a_hurry)
             except FileChanged:

@@ -63,7 +63,7 @@ def write_fault(path: Path, error: OSError, temporary_prefix: str) -> str:
         return f"{(error.strerror or 'permission denied').lower()} (for user {os.geteuid()}): {place}"
     if error.errno == errno.ENOSPC:
         return "the disk has no free inodes" if no_inodes(_directory(path)) else "the disk is full"
-    if error.errno == errno.ENOENT and _broken_link(path):
+    if error.errno == errno.ENOENT and (_broken_link(path) or any(map(_leads_nowhere, path.parents))):
         return "the directory that its link points to does not exist"
     return _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
 
@@ -152,6 +152,10 @@ def _broken_link(path: Path) -> Path | None:
     if path.is_symlink() and not (_directory(path).is_dir() and not Path(os.path.realpath(path)).is_symlink()):
         return path
     return None
+
+
+def _leads_nowhere(place: Path) -> bool:
+    return place.is_symlink() and not place.exists()
 
 
 def _run(program: str, path: Path) -> str:

@@ -317,7 +317,7 @@ async def test_what_a_link_leads_to_is_not_created(tmp_path: Path, link: str) ->
     home = tmp_path / "home"
     (home / link).parent.mkdir(exist_ok=True)
     (home / link).symlink_to(tmp_path / "disk" / "missing")
-    with raises_problem(ConfigUnwritable):
+    with raises_problem(ConfigUnwritable, match="directory that its link points to does not exist"):
         await DockerConfigFile(home / ".docker").update(put("ghcr.io"))
     assert not (tmp_path / "disk").exists()
 
