@@ -57,12 +57,12 @@ class Clouds:
         return await client.identify(identity, of_cloud)
 
     async def _client(self, identity: TokenSource, settings: Settings) -> tuple[CloudClient, CloudSettings]:
-        cloud, timeout_s = identity.code_prefix, settings.aws.call_timeout_s
-        # A client keeps its deadline, so a changed setting gets a new one.
-        key = (cloud, timeout_s)
+        cloud = identity.code_prefix
+        # A client keeps its deadline, so a changed setting gets a new one. Only that of AWS takes it with each call.
+        key = (cloud, 0.0 if cloud == "aws_" else settings.aws.call_timeout_s)
         if key not in self._clients:
             # It is the agent's own code, so there is no deadline.
-            await _LOADING.call(cloud, lambda: self._load(cloud, timeout_s), timeout=None)
+            await _LOADING.call(cloud, lambda: self._load(*key), timeout=None)
         return self._clients[key], settings.of_cloud(cloud)
 
     def _load(self, cloud: str, timeout_s: float) -> None:

@@ -14,6 +14,7 @@ from agent.model.credential import AzureIdentity, GoogleIdentity, TokenSource
 from agent.model.problem import Problem
 from agent.model.registry import parse_hostname
 from agent.settings import AwsSettings, AzureSettings, GoogleSettings, Settings
+from tests.edge.aws import aws_server
 from tests.fakecloud.faults import Broken, act_out
 from tests.fakecloud.google import AUDIENCE
 from tests.problems import raises_problem
@@ -65,3 +66,13 @@ async def test_the_call_timeout_holds_for_the_token_command_of_each_cloud(
     )
     with raises_problem(Problem, match=r"no end after 0\.2 s"):
         await clouds(tmp_path).fetch_token(identity, settings)
+
+
+async def test_a_changed_call_timeout_keeps_the_client_of_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads the SDK's models from disk, and remembers whose keys it has used: STS is asked once."""
+    async with aws_server.serve() as server:
+        aws_server.clear_environment(monkeypatch, tmp_path, server.url)
+        asked = clouds(tmp_path)
+        for timeout_s in (5, 6):
+            await asked.fetch_token(aws_server.identity(), Settings(aws=AwsSettings(call_timeout_s=timeout_s)))
+    assert [call.action for call in server.calls].count("GetCallerIdentity") == 1
