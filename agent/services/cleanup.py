@@ -123,7 +123,7 @@ class LoginCleanup:
     async def _remove(self, registry: Registry) -> None:
         """Remove a login if there is a reason, else stop managing it. `sweep` tries again after a failure."""
         hostname, problems, was_ours = registry.hostname, list[Problem](), False
-        if self._lacks_proof(hostname):
+        if self._reason(hostname) is None and self._lacks_proof(hostname):
             await self._deps.expiry.find(registry, self._end(hostname))
         reason = self._reason(hostname)
         try:

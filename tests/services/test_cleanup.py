@@ -124,6 +124,13 @@ async def test_an_expired_login_without_a_secret_is_removed_after_its_registry_h
     assert "login.expired" in stage.log.names()
 
 
+async def test_a_logout_asks_no_registry_for_the_time(stage: Stage) -> None:
+    """It needs no proof that the login has ended. An unreachable registry would delay it."""
+    login_from_before(stage, -timedelta(hours=1))
+    assert await stage.logins.logout()
+    assert (stage.asked_time, stage.reconciler.stored) == ([], {})
+
+
 async def test_a_leap_of_the_clock_removes_nothing_and_a_suspend_does(stage: Stage) -> None:
     """Both move the wall clock. Only during a suspend does time pass."""
     login_from_before(stage, timedelta(hours=12))
