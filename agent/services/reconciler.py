@@ -181,9 +181,11 @@ class ConfigReconciler:
         async with self._locks[registry.hostname]:
             if not is_due():
                 return False
+            if not still_wanted:  # if the removal fails, a check must not store the login again
+                self._drop(registry.hostname)
             with about(registry):
                 was_ours = await self._store.remove(registry, is_due, keep_line=still_wanted)
-            if was_ours or not still_wanted:
+            if was_ours:
                 self._drop(registry.hostname)
             return was_ours
 

@@ -894,6 +894,19 @@ async def test_a_helper_that_hangs_delays_no_other_login(machine: Machine) -> No
             assert await until(lambda: "ghcr.io" in agent.document().get("auths", {})) < 5
 
 
+async def test_a_login_whose_removal_failed_is_not_stored_again(machine: Machine) -> None:
+    """Its secret is gone. The person replaces the broken file by one without logins."""
+    agent = machine.start()
+    async with watching(agent) as until:
+        await agent.apply()
+        machine.file.write_text("{broken")
+        with pytest.raises(ProblemError):
+            await agent.reconciler.remove(GHCR)
+        agent.write({})
+        await until(lambda: agent.clock.monotonic() > 70)
+        assert (agent.document(), agent.warnings()) == ({}, {})
+
+
 async def test_removed_and_expired_logins_are_not_restored(machine: Machine) -> None:
     """An expired login is worse than none."""
     agent = machine.start()
