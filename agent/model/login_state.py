@@ -222,7 +222,7 @@ def _reattempt_in(event: Succeeded, now: Now, rules: Rules) -> timedelta | None:
 
 def _fail(state: LoginState, problem: Problem, now: Now, rules: Rules) -> Decision:
     # The next failure may have another cause. It must not make a refused password look like a login that works.
-    refused = problem.retry_class is RetryClass.REJECTED and state.end is None
+    refused = problem.retry_class is RetryClass.REJECTED and state.expiry is None
     state = replace(state, has_logged_in=state.has_logged_in and not refused, first_attempt_done=True)
     failed = replace(state, stage=Stage.RETRYING, problem=problem, last_error=problem.message)
     return _refresh(failed, now, rules)
@@ -243,7 +243,7 @@ def _status(state: LoginState, now: Now) -> State:
         return _failed(state.unusable)
     if state.end is not None:
         return State.LOGGED_IN
-    if state.problem is not None and _failed(state.problem) is State.REJECTED:
+    if state.expiry is None and state.problem is not None and _failed(state.problem) is State.REJECTED:
         return State.REJECTED
     return State.LOGGED_IN if state.has_logged_in else State.RETRYING
 

@@ -127,7 +127,8 @@ class HelperAnswers:
         """
         if row.state is not State.LOGGED_IN or row.attempting or row.consecutive_failures:
             return False
-        lives = row.expires_at - row.logged_in_at if row.expires_at and row.logged_in_at else timedelta()
+        ends = row.expires_at or login.expires_at  # the row shows none while Docker uses another login
+        lives = ends - row.logged_in_at if ends and row.logged_in_at else timedelta()
         return self._time.now().is_over(login.expires_at) or (row.renew_at is not None and lives > _FRESH)
 
     def _is_under_way(self, row: RegistryStatus, attempts: int | None) -> bool:

@@ -213,8 +213,7 @@ class ConfigReconciler:
                     await self._store.preexisting.prepare()
                     await self._start_checks(checks)
                 except ProblemError:
-                    # Checks that are due were not made, so their times are no reason to go on at once.
-                    await self._clock.wait(asyncio.Event(), POLL_S)
+                    await self._clock.wait(asyncio.Event(), POLL_S)  # the checks that are due were not made
                 else:
                     await self._clock.wait(asyncio.Event(), min(_PAUSE_S * len(self._logins), POLL_S))
                     await self._rest(POLL_S if self._earlier or self._lines.pending else math.inf)

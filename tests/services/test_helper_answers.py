@@ -108,6 +108,18 @@ async def test_gives_the_login_in_the_form_of_the_protocol() -> None:
     assert agent.refreshed == []
 
 
+async def test_a_login_that_ends_soon_is_renewed_although_docker_uses_another_one() -> None:
+    """A program that asks the agent gets the agent's login. The row shows no end then."""
+    agent = Agent()
+    agent.row(expires_at=None)
+    agent.login()
+    agent.clock.jump(12 * HOURS - 60)
+    asking = asyncio.create_task(agent.get())
+    await asyncio.wait_for(agent.asked.wait(), 5)
+    agent.renews()
+    assert secret(await asking) == "new token"
+
+
 async def test_an_identity_token_has_dockers_marker_as_user_name() -> None:
     agent = Agent()
     agent.row()

@@ -604,6 +604,15 @@ async def test_the_end_of_a_login_that_docker_does_not_use_is_not_reported(bench
     assert bench.reconciler.stored
 
 
+async def test_a_refused_renewal_does_not_hide_the_login_that_docker_uses_instead(bench: Bench, begin: Begin) -> None:
+    """The agent's own token is valid for hours, and so is the person's login."""
+    bench.reconciler.foreign = True
+    await begin(native())
+    bench.credentials.problem = AwsAccessDenied("aws", "not allowed")
+    await bench.clock.advance(6 * HOURS + 60)
+    assert (bench.state(), set(bench.warnings)) == (State.LOGGED_IN, {"aws_access_denied"})
+
+
 async def test_a_renewal_that_could_not_be_stored_succeeds_at_once_when_the_store_is_repaired(
     bench: Bench, begin: Begin
 ) -> None:
