@@ -111,6 +111,7 @@ def test_a_persons_login_is_not_the_agents_if_the_status_says_so(world: World, d
 
 def test_does_not_resend_a_password_that_the_agent_of_a_unit_was_refused(world: World, doctor: Doctor) -> None:
     """The refusal is in the unit's state directory, and no agent runs any more."""
+    world.defaults["retry"] = {**world.defaults["retry"], "rejected_wait_s": 3600}
     door = world.registry("wrong", secret={"username": USER, "password": "not-it"})
     start(world, str(world.home / ".local/state/registry-agent"))
     world.raised("login_rejected", door.hostname)
