@@ -230,7 +230,7 @@ class EffectiveLogin:
         return with_more(from_problem("in use", problems[0]), str(held)) if problems else passed("in use", str(held))
 
     def _denied(self, problem: AgentHasNoLogin) -> Check:
-        """Docker asks the agent, which has no login. Without an agent, pulls fail, whoever can read the secret."""
+        """Docker asks the agent, which has no login. Without an agent, pulls fail even with a secret."""
         if self.status is not None:
             return self._missing(problem.message)
         return broken("in use", problem.message, _START if _NOT_RUNNING in problem.message else problem.hint)

@@ -42,7 +42,7 @@ def plain_text(data: bytes) -> str:
 def field_text(data: bytes) -> str:
     """Decode a text that may be a password of a secret, also ASCII in UTF-16 without a byte order mark.
 
-    Of any other text with NUL bytes, nobody knows whether it is UTF-16: the guess could be another password.
+    Of any other text with NUL bytes, it may not be UTF-16, and a wrong guess would be another password.
     """
     text = text_of(data)
     return text if text.isascii() else plain_text(data)

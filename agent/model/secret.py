@@ -24,7 +24,7 @@ ROLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,
 CLIENT_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 TENANT_ID: Final = re.compile(rf"{CLIENT_ID.pattern}|[A-Za-z0-9](?:[A-Za-z0-9-]*\.)+[A-Za-z0-9-]+")
 _AWS_KEY_ID: Final = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,124}")
-# Nobody else begins like this at ECR. A user name of another registry may.
+# At ECR, only key ids begin like this. At another registry, a user name may.
 _LIKE_AWS_KEY_ID: Final = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]*", re.IGNORECASE)
 _GOOGLE_USER: Final = "_json_key"
 

@@ -271,7 +271,7 @@ def _item(value: Any, origin: str, stem: str, label: str) -> ParseResult:
 
 def _of_part(origin: str, label: str, error: DocumentError) -> ParseResult:
     problem = SecretInvalid(f"{origin}#{label}", f"{label} in {origin} {error}", hint=error.hint)
-    # Nobody knows what it holds.
+    # Its content is not known.
     return ParseResult(problems=(problem,), unnamed=MOST_SECRETS)
 
 

@@ -27,7 +27,7 @@ def convert(field: Field[Any], given: Given, default: Any, home: Path) -> Any:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         example = rule.example if rule else "/run/secrets/registries"
         raise SettingFault("must be a list of strings", f'write a list, such as ["{example}"], also in a variable')
-    # Templates write an empty item for a variable that nobody has set. In a command, every item counts.
+    # Templates write an empty item for a variable that is not set. In a command, every item counts.
     items = value if rule is ARGUMENT else [item for item in value if item.strip()]
     try:
         return tuple(map(check, items)) if items or not value else default

@@ -67,6 +67,16 @@ def leave_unit(world: World) -> None:
     world.agent.env["XDG_STATE_HOME"] = str(world.home / "elsewhere")
 
 
+def assert_own_login(world: World, doctor: Doctor, hostname: str) -> None:
+    """The login in use is the agent's own in the doctor, while the agent runs and after its end."""
+    world.agent.wait_logged_in(hostname)
+    leave_unit(world)
+    report = doctor(hostname)
+    assert (report.code, report.link("in use", hostname)["outcome"]) == (0, "ok"), report.document
+    world.agent.end()
+    assert doctor(hostname).link("in use", hostname)["outcome"] == "ok"
+
+
 @sources
 def test_agrees_with_an_agent_that_has_another_state_directory(
     world: World, doctor: Doctor, source: Callable[[World], Door]
@@ -74,12 +84,7 @@ def test_agrees_with_an_agent_that_has_another_state_directory(
     """As under systemd. The agent's login is its own, while it runs and after its end."""
     door = source(world)
     start(world, str(world.home / ".local/state/registry-agent"))
-    world.agent.wait_logged_in(door.hostname)
-    leave_unit(world)
-    report = doctor(door.hostname)
-    assert (report.code, report.link("in use", door.hostname)["outcome"]) == (0, "ok"), report.document
-    world.agent.end()
-    assert doctor(door.hostname).link("in use", door.hostname)["outcome"] == "ok"
+    assert_own_login(world, doctor, door.hostname)
 
 
 @sources
@@ -89,12 +94,7 @@ def test_agrees_with_an_agent_that_has_no_state_directory(
     """The running agent knows which login is its own. After its end, the user name shows it."""
     door = source(world)
     start_without_state(world)
-    world.agent.wait_logged_in(door.hostname)
-    leave_unit(world)
-    report = doctor(door.hostname)
-    assert (report.code, report.link("in use", door.hostname)["outcome"]) == (0, "ok"), report.document
-    world.agent.end()
-    assert doctor(door.hostname).link("in use", door.hostname)["outcome"] == "ok"
+    assert_own_login(world, doctor, door.hostname)
 
 
 def test_a_persons_login_is_not_the_agents_if_the_status_says_so(world: World, doctor: Doctor) -> None:
