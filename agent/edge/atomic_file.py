@@ -133,11 +133,12 @@ def _write_temporary(path: Path, former: FileVersion | None, data: bytes, *, syn
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
+            # First, since it can fail: the owner of the directory could keep a file that is removed only afterwards.
             _remove_inherited_access_list(descriptor)
             if former is not None:
                 _take_over_permissions(descriptor, path, former)
+            file.write(data)
+            file.flush()
             if sync:
                 os.fsync(descriptor)
     except BaseException:

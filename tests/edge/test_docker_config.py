@@ -28,6 +28,7 @@ from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable
 from agent.model.sensitive import Sensitive
 from tests.problems import raises_problem
+from tests.rig.needs import need_root
 
 ROOT = Path(__file__).parents[2]
 OURS = Entry("me", Sensitive("s3cret"))
@@ -106,6 +107,26 @@ async def test_keeps_everything_that_is_not_ours(config: DockerConfigFile) -> No
     assert "12345678901234567890123" in text
     assert logins(config.path) == {"their.example", "ghcr.io"}
     assert leftovers(config.path.parent) == []
+
+
+async def test_no_login_is_written_next_to_a_file_whose_owner_cannot_be_kept(
+    config: DockerConfigFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner may own the directory too, and could keep the new file before it is removed."""
+    need_root("to give the file to another user")
+    write(config.path)
+    os.chown(config.path, 12345, 54321)
+    sizes = []
+
+    def refuse(descriptor: int, *_: int) -> None:
+        sizes.append(os.fstat(descriptor).st_size)
+        raise PermissionError
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    with pytest.raises(ProblemError):
+        await config.update(put("ghcr.io"))
+    assert set(sizes) == {0}
+    assert (logins(config.path), leftovers(config.path.parent)) == ({"their.example"}, [])
 
 
 async def test_writes_nothing_when_nothing_changes(config: DockerConfigFile) -> None:
