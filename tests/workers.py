@@ -9,7 +9,10 @@ from xdist.scheduler import LoadScopeScheduling
 _SHARING: Final = frozenset({"tests/image", "tests/page", "tests/e2e"})
 """Directories whose files share fixtures that start slowly: an engine with the image, a browser, registries."""
 # A slow file that starts last would keep one worker busy while the others have nothing to do.
-_FIRST: Final = ("tests/install", "tests/image", "tests/e2e", "tests/boot", "tests/deploy", "tests/words", "tests/page")
+_FIRST: Final = (
+    *("tests/install", "tests/image", "tests/e2e", "tests/boot", "tests/deploy", "tests/words", "tests/page"),
+    *("tests/hostile", "tests/codes", "tests/doctor", "tests/services", "tests/web_attacks"),
+)
 
 
 class FileScheduling(LoadScopeScheduling):
