@@ -236,8 +236,7 @@ class RegistryLogin:
         state, has_stored = self._state, self.status.logged_in_at is not None
         if self._resumed is not None or not self._has_earlier or has_stored or state.removed:
             return True
-        ends_at = state.expiry.at if state.expiry is not None else None
-        self._resumed = await self._deps.reconciler.resume(self.login.registry, ends_at)
+        self._resumed = await self._deps.reconciler.resume(self.login.registry)
         return self._resumed is not False
 
     async def _remove(self) -> Removed | RemovalFailed:

@@ -24,6 +24,8 @@ _HELPER_SHARE: Final = 0.01
 """The largest share of one processor that these checks may use. Slow helpers are asked less often."""
 _QUICK_S: Final = 0.15
 """Checks that take no longer than this together are no burden: a login that they miss must be restored within 5 s."""
+_RAREST_CHECK_S: Final = 30.0
+"""For each login in a helper. A single check on a busy machine must not make all later ones rare."""
 POLL_S: Final = 2.0
 _WATCHED: Final = (CONFIG_FILE, MEMORY)
 """Stores whose changes are seen in `config.json`. Others are polled."""
@@ -151,5 +153,6 @@ def next_check_s(login: ManagedLogin, logins: Iterable[ManagedLogin]) -> float:
         return FAILED_CHECK_S
     if login.stored_in in _WATCHED:
         return _WRITTEN_CHECK_S if login.wrote else math.inf
-    others = (other for other in logins if other.stored_in not in _WATCHED and not other.failed)
-    return max(_HELPER_CHECK_S, (sum(other.check_s for other in others) - _QUICK_S) / _HELPER_SHARE)
+    others = [other.check_s for other in logins if other.stored_in not in _WATCHED and not other.failed]
+    rest_s = (sum(others) - _QUICK_S) / _HELPER_SHARE
+    return min(max(_HELPER_CHECK_S, rest_s), _RAREST_CHECK_S * len(others))

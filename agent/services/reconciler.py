@@ -115,7 +115,7 @@ class ConfigReconciler:
             self._reports.show(login)
         return AppliedLogin(login.stored_in, login.findings, login.ours)
 
-    async def resume(self, registry: Registry, expires_at: datetime | None) -> bool | None:
+    async def resume(self, registry: Registry) -> bool | None:
         """Keep a login in place that the agent stored before its start. False if Docker does not hold it any more.
 
         None if its store cannot be read. Then `unusable` gives the reason, and `on_news` is called when to try again.
@@ -135,8 +135,8 @@ class ConfigReconciler:
                 self._changed.set()
             self._earlier.forget(hostname)
             self._reports.replace(hostname)
-            if found is not None and found[1]:
-                self._logins[hostname] = ManagedLogin(DesiredLogin(registry, found[0], expires_at))
+            if found is not None and (held := self._store.held(registry)) is not None and found[1]:
+                self._logins[hostname] = ManagedLogin(DesiredLogin(registry, found[0], held.expires_at))
             return hostname in self._logins
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:

@@ -167,8 +167,7 @@ class FakeReconciler:
     async def note_preexisting(self, registries: Iterable[Registry]) -> None:
         self.noted.append([registry.hostname for registry in registries])
 
-    async def resume(self, registry: Registry, expires_at: datetime | None) -> bool | None:
-        assert expires_at is None or expires_at.tzinfo is not None
+    async def resume(self, registry: Registry) -> bool | None:
         return None if registry.hostname in self.unread else registry.hostname in self.stored
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:

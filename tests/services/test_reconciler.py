@@ -396,8 +396,13 @@ async def test_the_login_that_docker_holds_after_a_restart_has_its_own_end(
     await agent.reconciler.apply(GHCR, NEWER, expires_at=EPOCH + timedelta(hours=18))
     machine.write({"auths": {"ghcr.io": encode_entry(held)}})
     after = machine.start()
-    assert await after.reconciler.resume(GHCR, END) is True
+    assert await after.reconciler.resume(GHCR) is True
     assert after.held_until() == EPOCH + timedelta(hours=hours)
+    after.clock.jump(timedelta(hours=13).total_seconds())
+    async with watching(after) as until:
+        after.write({"auths": {}})
+        await until(lambda: after.clock.monotonic() > 30)
+    assert bool(after.auths()) == (hours > 13)
 
 
 async def test_without_a_readable_state_every_login_is_a_persons(machine: Machine) -> None:
@@ -923,23 +928,23 @@ async def test_removed_and_expired_logins_are_not_restored(machine: Machine) -> 
 async def test_a_login_of_an_earlier_start_is_resumed_only_while_docker_has_it(machine: Machine) -> None:
     """In the file or in a helper. Not a person's login, and not if there is none."""
     agent = machine.start()
-    assert await agent.reconciler.resume(GHCR, END) is False
+    assert await agent.reconciler.resume(GHCR) is False
     await agent.apply()
-    assert await machine.start().reconciler.resume(GHCR, END) is True
+    assert await machine.start().reconciler.resume(GHCR) is True
     agent.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
-    assert await machine.start().reconciler.resume(GHCR, END) is False
+    assert await machine.start().reconciler.resume(GHCR) is False
     good_helper(machine.bin, "good")
     agent.write({"auths": {}, "credsStore": "good"})
-    assert await machine.start().reconciler.resume(GHCR, END) is False
+    assert await machine.start().reconciler.resume(GHCR) is False
     await agent.apply()
-    assert await machine.start().reconciler.resume(GHCR, END) is True
+    assert await machine.start().reconciler.resume(GHCR) is True
 
 
 async def test_a_login_of_an_earlier_start_stays_in_place_until_the_first_attempt(machine: Machine) -> None:
     """The network may be down for hours. It is restored, and watched for what makes docker lose it."""
     await machine.start().apply()
     agent = machine.start()
-    await agent.reconciler.resume(GHCR, END)
+    await agent.reconciler.resume(GHCR)
     async with watching(agent) as until:
         await until(lambda: agent.clock.monotonic() > 5)
         agent.write({"auths": {}})
@@ -959,7 +964,7 @@ async def test_a_store_that_cannot_be_read_at_the_start_is_reported_and_read_aga
     before = machine.file.read_text()
     machine.file.write_text("{")
     agent = machine.start()
-    assert await agent.reconciler.resume(GHCR, END) is None
+    assert await agent.reconciler.resume(GHCR) is None
     assert isinstance(agent.reconciler.unusable(GHCR), ConfigInvalid)
     assert agent.warnings().keys() == {"config_invalid"}
     async with watching(agent) as until:
@@ -967,7 +972,7 @@ async def test_a_store_that_cannot_be_read_at_the_start_is_reported_and_read_aga
         machine.file.write_text(before)
         seen = machine.news
         await until(lambda: machine.news > seen)
-        assert await agent.reconciler.resume(GHCR, END) is True
+        assert await agent.reconciler.resume(GHCR) is True
         assert (agent.reconciler.unusable(GHCR), agent.warnings()) == (None, {})
 
 
@@ -975,21 +980,21 @@ async def test_a_helper_that_fails_at_the_start_is_asked_again(machine: Machine)
     """No file changes when it is back. Another attempt to log in may store the login meanwhile."""
     agent = await machine.second_start()
     machine.write({"credsStore": "late"})
-    assert await agent.reconciler.resume(GHCR, END) is None
+    assert await agent.reconciler.resume(GHCR) is None
     assert isinstance(agent.reconciler.unusable(GHCR), CredentialStoreFailed)
     async with watching(agent) as until:
         await until(lambda: machine.news >= 3)
     good_helper(machine.bin, "late")
     assert (await agent.apply()).ours
     assert (agent.reconciler.unusable(GHCR), agent.warnings()) == (None, {})
-    assert await agent.reconciler.resume(GHCR, END) is True
+    assert await agent.reconciler.resume(GHCR) is True
 
 
 async def test_a_login_that_is_no_longer_wanted_is_not_read_again(machine: Machine) -> None:
     """Its secret is gone. Its warning goes too."""
     machine.file.write_text("{")
     agent = machine.start()
-    await agent.reconciler.resume(GHCR, END)
+    await agent.reconciler.resume(GHCR)
     await agent.reconciler.forget(GHCR)
     assert (agent.reconciler.unusable(GHCR), agent.warnings()) == (None, {})
 
