@@ -17,8 +17,9 @@ OTHER_SOURCE: Final = (
     "set google.audience, and google.identity_token_file or google.identity_token_command, instead of this file"
 )
 BY_GCLOUD: Final = (
-    "let gcloud use this file: put username oauth2accesstoken and password_command "
-    '["gcloud", "auth", "print-access-token"] into the secret for HOST'
+    "log in to gcloud with this file as the agent's user (gcloud auth login has the option --cred-file), then put "
+    'username oauth2accesstoken, password_command ["gcloud", "auth", "print-access-token"] and expires_in_s 3600 '
+    "into the secret for HOST"
 )
 _METADATA: Final = "169.254.169.254"
 _HEADER: Final = re.compile(r"[A-Za-z0-9-]{1,100}")

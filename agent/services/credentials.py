@@ -39,7 +39,10 @@ class _Fetch:
 
 @dataclass(slots=True)
 class _SourceState:
-    """The state of one source under the current settings. `floor` is when the next token may be requested."""
+    """The state of one source under the current settings.
+
+    `floor` is when the next token may be requested. `changed`: its files changed during the current request.
+    """
 
     settings: Settings
     credential: Credential | None = None
@@ -47,6 +50,7 @@ class _SourceState:
     failure: _Failure | None = None
     failures: int = 0
     fetch: _Fetch | None = None
+    changed: bool = False
 
 
 class Credentials:
@@ -125,7 +129,7 @@ class Credentials:
         state = self._states.get(source)
         failed = state is not None and state.failure is not None
         if state is not None:
-            state.failure = None
+            state.failure, state.changed = None, True
         return failed
 
     def clock_jumped(self) -> None:
@@ -183,7 +187,7 @@ class Credentials:
             await wait_until(self._clock, state.floor, asyncio.Event())
         started = self._clock.monotonic()
         try:
-            token = await self._fetch_token(source, state.settings)
+            token = await self._ask(source, state)
             self._check_replaced(source, state.credential, token)
         except ProblemError as error:
             outcome: Credential | _Failure = self._record_failure(state, error.problem)
@@ -192,6 +196,16 @@ class Credentials:
         state.fetch = None
         self._log_outcome(source, state, outcome, self._clock.monotonic() - started)
         return outcome
+
+    async def _ask(self, source: TokenSource, state: _SourceState) -> Token:
+        """Ask the source, once more if its files have changed meanwhile: the failure may be due to the former ones."""
+        state.changed = False
+        try:
+            return await self._fetch_token(source, state.settings)
+        except ProblemError:
+            if not state.changed:
+                raise
+        return await self._fetch_token(source, state.settings)
 
     def _check_replaced(self, source: TokenSource, current: Credential | None, token: Token) -> None:
         """Raise the problem if the token is still the current one, and about to end."""

@@ -1,7 +1,7 @@
 """All registries of an identity share one token and its failures."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -32,6 +32,7 @@ class FakeAws:
         self.cancelled = 0
         self.open = asyncio.Event()
         self.open.set()
+        self.asked: Callable[[], object] = lambda: None
         self.failure: Problem | None = None
         self.life = LIFE
         self.server_time: datetime | None = None
@@ -41,6 +42,7 @@ class FakeAws:
     async def fetch_token(self, source: TokenSource, settings: Settings) -> Token:
         assert settings.aws.call_timeout_s > 0
         self.requests.append(source)
+        self.asked()
         try:
             await self.open.wait()
         except asyncio.CancelledError:
@@ -319,6 +321,34 @@ async def test_the_changed_files_of_a_cloud_matter_only_while_its_identity_fails
     assert bench.credentials.source_changed(IDENTITY)
     assert await bench.get() == current
     assert await bench.get(current) != current
+
+
+@pytest.mark.parametrize("earlier", [0, 1], ids=["first failure", "second failure"])
+async def test_files_that_change_during_a_request_are_used_at_once(bench: Bench, earlier: int) -> None:
+    """A person writes the key id and the secret one after the other, so the first request meets the wrong pair."""
+    bench.aws.failure = AwsAccessDenied("aws", "no")
+    for _ in range(earlier):
+        await bench.failure()
+
+    def asked() -> None:
+        if len(bench.aws.requests) == earlier + 1:
+            bench.credentials.source_changed(IDENTITY)
+        else:
+            bench.aws.failure = None
+
+    bench.aws.asked = asked
+    assert (await bench.get(force=True)).username == "AWS"
+    assert len(bench.aws.requests) == earlier + 2
+
+
+async def test_files_that_change_with_each_request_cause_one_more_request(bench: Bench) -> None:
+    """Some programs write to them whenever they are asked."""
+    bench.aws.failure = AwsAccessDenied("aws", "no")
+    bench.aws.asked = lambda: bench.credentials.source_changed(IDENTITY)
+    await bench.failure()
+    assert len(bench.aws.requests) == 2
+    await bench.failure()
+    assert len(bench.aws.requests) == 2, "no wait after the failure"
 
 
 async def test_a_password_command_does_not_clear_the_warning_about_the_clock_of_aws(bench: Bench) -> None:
