@@ -115,7 +115,7 @@ def test_a_docker_login_that_brings_the_old_file_back_is_corrected(
 
 def test_a_killed_agent_gives_no_half_login(agent: Agent, pull: Pull, cloud: Cloud) -> None:
     """Each pull works, or shows the agent's reason. After the kills, no file has a token."""
-    storm(agent, pull, cloud, 20)
+    storm(agent, pull, cloud, 8)
 
 
 @pytest.mark.torture
