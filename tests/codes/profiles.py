@@ -6,13 +6,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
-
 from agent.demo.listener import Listener
 from tests.codes.programs import script
 from tests.codes.sources import PLAIN
 from tests.codes.world import REGION, World
 from tests.fakecloud.aws import PretendAws
+from tests.fakecloud.sso import SsoPortal
 
 ROLE: Final = "arn:aws:iam::123456789012:role/behind-mfa"
 OUTER_ROLE: Final = "arn:aws:iam::123456789012:role/pull"
@@ -87,36 +86,27 @@ class Profiles:
         """Write the profile with these lines. They can add other sections."""
         (self._home / "config").write_text("\n".join([f"[profile {self.name}]", *lines, ""]))
 
-    def portal(self) -> tuple[Listener, str]:
-        """Serve the SSO portal that issues keys. Also returns the token that it accepts."""
-        token = self._world.sources.secret("the SSO token", PLAIN)
-        ends = datetime.now(UTC) + timedelta(hours=1)
-        session = self._aws.principals.session(ROLE, "ada", ends)
-        keys = {
-            "accessKeyId": session.access_key_id,
-            "secretAccessKey": session.secret_access_key,
-            "sessionToken": session.session_token,
-            "expiration": int(ends.timestamp() * 1000),
-        }
+    def portal(self) -> tuple[Listener, SsoPortal]:
+        """Serve the SSO portal that issues keys."""
+        session = self._aws.principals.session(ROLE, "ada", datetime.now(UTC) + timedelta(hours=1))
+        portal = SsoPortal(session, lambda name: self._world.sources.secret(name, PLAIN))
+        listener = self._world.serve(portal.handle)
+        self._world.env.update(dict.fromkeys(("AWS_ENDPOINT_URL_SSO", "AWS_ENDPOINT_URL_SSO_OIDC"), listener.url))
+        return listener, portal
 
-        async def give(request: web.BaseRequest) -> web.StreamResponse:
-            if request.headers.get("x-amz-sso_bearer_token") != token:
-                headers = {"x-amzn-ErrorType": "UnauthorizedException"}
-                return web.json_response({"message": "Session token not found or invalid"}, status=401, headers=headers)
-            return web.json_response({"roleCredentials": keys})
+    @property
+    def sso_cache(self) -> Path:
+        return self._home / "sso/cache"
 
-        listener = self._world.serve(give)
-        self._world.env["AWS_ENDPOINT_URL_SSO"] = listener.url
-        return listener, token
-
-    def keep_sso_token(self, token: str, life: timedelta = timedelta(hours=8)) -> None:
+    def log_in(self, portal: SsoPortal, life: timedelta = timedelta(hours=8), *, refreshable: bool = False) -> None:
         """Write the token file that `aws sso login` creates."""
-        document = {"accessToken": token, "expiresAt": f"{datetime.now(UTC) + life:%Y-%m-%dT%H:%M:%SZ}"}
-        cache = self._home / "sso/cache"
-        cache.mkdir(parents=True, exist_ok=True)
+        login = portal.login(life)
+        if not refreshable:
+            login.pop("refreshToken")
+        self.sso_cache.mkdir(parents=True, exist_ok=True)
         for name in (SSO_SESSION, START_URL):
             key = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
-            (cache / f"{key}.json").write_text(json.dumps(document))
+            (self.sso_cache / f"{key}.json").write_text(json.dumps(login))
 
     def _mfa_role(self) -> tuple[str, ...]:
         return (f"role_arn = {ROLE}", f"mfa_serial = {DEVICE}", "source_profile = ada")

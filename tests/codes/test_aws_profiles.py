@@ -12,6 +12,7 @@ from tests.codes.causes import causes
 from tests.codes.profiles import DEVICE, Profiles
 from tests.codes.world import REGION, World
 from tests.fakecloud.aws import PretendAws
+from tests.fakecloud.sso import SsoPortal
 from tests.scenarios.aws import TOKEN_CALL
 
 NUMBERS: Final = itertools.count()
@@ -24,15 +25,15 @@ def aws(shared: World) -> PretendAws:
 
 
 @pytest.fixture(scope="module")
-def portal(shared: World, aws: PretendAws) -> tuple[Listener, str]:
-    """The SSO portal, and the token that it accepts. Starts the agent."""
+def portal(shared: World, aws: PretendAws) -> tuple[Listener, SsoPortal]:
+    """The SSO portal, and the address where it listens. Starts the agent."""
     portal = Profiles(shared, aws).portal()
     shared.start()
     return portal
 
 
 @pytest.fixture
-def profiles(portal: tuple[Listener, str], shared: World, aws: PretendAws) -> Profiles:  # noqa: ARG001 - it starts the agent
+def profiles(portal: tuple[Listener, SsoPortal], shared: World, aws: PretendAws) -> Profiles:  # noqa: ARG001 - it starts the agent
     """Their name is in the settings. The agent has no token of it yet."""
     profiles = Profiles(shared, aws, f"team-{next(NUMBERS)}")
     shared.set(aws={"profile": profiles.name})
@@ -68,15 +69,14 @@ def test_a_profile_that_needs_an_mfa_code(
 def test_a_profile_that_needs_an_sso_login(
     world: World,
     aws: PretendAws,
-    portal: tuple[Listener, str],
+    portal: tuple[Listener, SsoPortal],
     profiles: Profiles,
     setup: Callable[[Profiles], None],
 ) -> None:
     """The login of `aws sso login` has expired. The agent uses the next one at once, however long it would wait."""
     setup(profiles)
     world.set(aws={"profile": profiles.name}, retry={"first_wait_s": 3600, "max_wait_s": 3600})
-    _, token = portal
-    profiles.keep_sso_token(token, timedelta(hours=-1))
+    profiles.log_in(portal[1], timedelta(hours=-1))
     door = world.ecr(aws)
     warning = world.raised("aws_credentials_missing", door.hostname, says=f"profile {profiles.name} needs an SSO login")
     assert warning["needs"] == "user"
@@ -84,19 +84,42 @@ def test_a_profile_that_needs_an_sso_login(
     assert warning["hint"] == (
         f"run `aws sso login --profile {profile}`, then run `registry-agent renew {door.hostname}`"
     )
-    profiles.keep_sso_token(token)
+    profiles.log_in(portal[1])
     world.agent.wait_logged_in(door.hostname)
     world.cleared("aws_credentials_missing", door.hostname)
 
 
+@pytest.mark.parametrize("setup", [Profiles.sso, Profiles.nested_sso])
+def test_an_sso_login_whose_cache_cannot_be_written(
+    world: World,
+    aws: PretendAws,
+    portal: tuple[Listener, SsoPortal],
+    profiles: Profiles,
+    setup: Callable[[Profiles], None],
+) -> None:
+    """As in the systemd service and in a container. The access token is renewed, and used until its own end."""
+    setup(profiles)
+    profiles.log_in(portal[1], timedelta(hours=-1), refreshable=True)
+    renewals, tokens, mode = portal[1].renewals, aws.count(TOKEN_CALL), profiles.sso_cache.stat().st_mode
+    profiles.sso_cache.chmod(0o500)
+    try:
+        door = world.ecr(aws)
+        world.well_again(door.hostname)
+        assert world.agent.renew(door.hostname)["last_error"] is None
+    finally:
+        profiles.sso_cache.chmod(mode)
+    assert aws.count(TOKEN_CALL) >= tokens + 2
+    assert portal[1].renewals == renewals + 1
+
+
 @causes("aws_unreachable")
 def test_an_sso_portal_that_cannot_be_reached(
-    world: World, aws: PretendAws, portal: tuple[Listener, str], profiles: Profiles
+    world: World, aws: PretendAws, portal: tuple[Listener, SsoPortal], profiles: Profiles
 ) -> None:
     """The SSO login is valid, so the warning does not ask for a new one."""
     profiles.sso()
-    listener, token = portal
-    profiles.keep_sso_token(token)
+    listener, sso = portal
+    profiles.log_in(sso)
     world.down(listener)
     door = world.ecr(aws)
     says = f"sso:GetRoleCredentials did not reach {listener.address}"

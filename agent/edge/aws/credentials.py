@@ -18,10 +18,11 @@ from botocore.exceptions import (
 
 from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.aws.errors import AwsCall, problem_from
-from agent.edge.aws.interactive_login import DEFAULT_PROFILE, InteractiveLogin, cached_sessions, sso_tokens
+from agent.edge.aws.interactive_login import DEFAULT_PROFILE, InteractiveLogin, cached_sessions
 from agent.edge.aws.missing_keys import DISABLED, nothing_found, unreadable_file
 from agent.edge.aws.sdk_internals import safe_providers, set_container_environment
 from agent.edge.aws.session import KEY_PROFILES, metadata_http
+from agent.edge.aws.sso_tokens import SSO_CACHE, SsoTokens, sso_logins
 from agent.edge.aws.web_identity import ProgramUnusableError, token_from_file
 from agent.edge.http import HttpClient
 from agent.edge.process import ProcessTimeout
@@ -84,7 +85,8 @@ class CredentialChain:
     """The credential providers of one SDK session, made safe for the event loop.
 
     `http` asks the metadata services. `timeout_s` is the deadline of each source. `learned` is called with the secrets
-    that the sources themselves need. `scrub` removes known secrets from what a source answers.
+    that the sources themselves need. `scrub` removes known secrets from what a source answers. `sso_tokens` outlives
+    the session.
     """
 
     session: AioSession
@@ -94,6 +96,7 @@ class CredentialChain:
     now: Callable[[], datetime]
     learned: Callable[[Sensitive], object]
     scrub: Callable[[str], str]
+    sso_tokens: SsoTokens
 
     def __post_init__(self) -> None:
         self._profile = str(self.session.get_config_variable("profile") or DEFAULT_PROFILE)
@@ -155,6 +158,7 @@ class CredentialChain:
             prompt=self._interactive.refuse_prompt,
             cached_roles=await self._cached_sessions(),
             key_profiles=self.session.get_component(KEY_PROFILES),
+            sso_tokens=self.sso_tokens,
         )
 
     async def _cached_sessions(self) -> dict[str, Any]:
@@ -205,7 +209,7 @@ class CredentialChain:
 
     async def _load(self, provider: Any) -> AwsKeys | None:
         if provider.METHOD in (_SSO, _ROLE) and self._interactive.wants_sso:
-            await self._read_sso_cache()
+            self.sso_tokens.update(await self._read(SSO_CACHE, sso_logins))
         if provider.METHOD == _CONTAINER and any(self.environ.get(name) for name in _CONTAINER_URLS):
             await self._read_container_token(provider)
         if provider.METHOD in _OF_OLDER_TOOLS:
@@ -220,11 +224,6 @@ class CredentialChain:
             raise TypeError(f"keys that are not text, from {provider.METHOD}")
         token = Sensitive(frozen.token) if frozen.token else None
         return AwsKeys(frozen.access_key, Sensitive(frozen.secret_key), token)
-
-    async def _read_sso_cache(self) -> None:
-        """Check that the cached SSO logins are readable. The SDK reads them in the event loop, which must not hang."""
-        for token in await self._read("~/.aws/sso/cache", sso_tokens):
-            self.learned(Sensitive(token))
 
     async def _read(self, files: str, work: Callable[[], Any]) -> Any:
         # Before the deadline of the source itself, whose error would not name the files.

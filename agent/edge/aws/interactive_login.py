@@ -31,7 +31,6 @@ _RENEW: Final = "then run `registry-agent renew HOST`"
 _PROFILE: Final = 'aws.profile, or "profile" in the secret,'
 _MAX_CACHED: Final = 500
 _LARGEST: Final = 1 << 16
-_SSO_SECRETS: Final = ("accessToken", "refreshToken", "clientSecret")
 _KEYS: Final = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
 
 
@@ -133,16 +132,6 @@ class InteractiveLogin:
         return None
 
 
-def sso_tokens() -> list[str]:
-    """Return the secrets in the SSO logins that the aws CLI has cached. Blocks."""
-    return [
-        document[name]
-        for document in _documents("~/.aws/sso/cache").values()
-        for name in _SSO_SECRETS
-        if isinstance(document, dict) and isinstance(document.get(name), str)
-    ]
-
-
 def cached_sessions() -> dict[str, Any]:
     """Return the role sessions that the aws CLI has cached, by the SDK's cache key.
 
@@ -150,7 +139,7 @@ def cached_sessions() -> dict[str, Any]:
     cache. Reads files, so do not call it in the event loop.
     """
     found: dict[str, Any] = {}
-    for name, document in _documents("~/.aws/cli/cache").items():
+    for name, document in cached_documents("~/.aws/cli/cache").items():
         with contextlib.suppress(ValueError, LookupError, TypeError, OverflowError):
             keys = document["Credentials"]
             if all(isinstance(keys[key], str) for key in _KEYS):
@@ -159,8 +148,8 @@ def cached_sessions() -> dict[str, Any]:
     return found
 
 
-def _documents(directory: str) -> dict[str, Any]:
-    """Return the JSON files in a directory of other programs, by name. What cannot be parsed is ignored."""
+def cached_documents(directory: str) -> dict[str, Any]:
+    """Return the JSON files in a directory of other programs, by name. What cannot be parsed is ignored. Blocks."""
     found: dict[str, Any] = {}
     for path in sorted(Path(directory).expanduser().glob("*.json"))[:_MAX_CACHED]:
         with contextlib.suppress(OSError, ValueError, RecursionError):

@@ -17,6 +17,7 @@ from agent.edge.aws.credentials import CredentialChain
 from agent.edge.aws.errors import AwsCall, problem_from
 from agent.edge.aws.replies import parse_role_session, parse_token
 from agent.edge.aws.session import open_session, primed_loader
+from agent.edge.aws.sso_tokens import SsoTokens
 from agent.edge.aws.web_identity import web_identity_token
 from agent.edge.http import HttpClient
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
@@ -74,6 +75,10 @@ class AwsSdk:
     _http: HttpClient = field(default_factory=HttpClient, init=False)
     _owners: dict[str, str] = field(default_factory=dict, init=False)
     """ARN by access key id."""
+    _sso_tokens: SsoTokens = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sso_tokens = SsoTokens(self.learned)
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> Token:
         """Get a token for `identity`: find keys, assume the role if there is one, ask ECR. Each has `call_timeout_s`.
@@ -142,6 +147,7 @@ class AwsSdk:
             now=self.now,
             learned=self.learned,
             scrub=self.scrub,
+            sso_tokens=self._sso_tokens,
         )
         found = await chain.find_keys()
         self._learn(found.keys)

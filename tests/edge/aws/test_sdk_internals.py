@@ -9,6 +9,7 @@ from aiobotocore.session import AioSession
 
 from agent.edge.aws.sdk_http import SdkHttp
 from agent.edge.aws.sdk_internals import safe_providers
+from agent.edge.aws.sso_tokens import SsoTokens
 from agent.edge.http import HttpClient
 
 
@@ -18,6 +19,19 @@ def refuse(*_: str) -> NoReturn:
 
 def by_method(providers: list[Any]) -> dict[str, dict[str, Any]]:
     return {provider.METHOD: vars(provider) for provider in providers}
+
+
+def made_safe(tokens: SsoTokens) -> list[Any]:
+    return safe_providers(
+        AioSession(),
+        metadata_http=SdkHttp(HttpClient(), timeout=1),
+        run_program=refuse,
+        read_token=refuse,
+        prompt=refuse,
+        cached_roles={},
+        key_profiles={},
+        sso_tokens=tokens,
+    )
 
 
 async def test_the_sdk_has_the_private_names_that_the_agent_uses(
@@ -38,20 +52,26 @@ async def test_the_sdk_has_the_private_names_that_the_agent_uses(
     [web_identity] = [provider for provider in providers if provider.METHOD == "assume-role-with-web-identity"]
     assert callable(getattr(web_identity, "_get_config"))  # noqa: B009 - a private name
     assert hasattr(AioProfileProviderBuilder, "_create_process_provider")
+    assert hasattr(AioProfileProviderBuilder, "_create_sso_provider")
+    assert callable(getattr(found["sso"]["_token_provider"], "_refresher"))  # noqa: B009 - a private name
 
 
 async def test_the_prompt_is_replaced_in_every_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every provider of the chain with a prompter has the agent's prompter."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    http = SdkHttp(HttpClient(), timeout=1)
-    providers = safe_providers(
-        AioSession(),
-        metadata_http=http,
-        run_program=refuse,
-        read_token=refuse,
-        prompt=refuse,
-        cached_roles={},
-        key_profiles={},
-    )
+    providers = made_safe(SsoTokens(bool))
     prompters = [parts["_prompter"] for parts in by_method(providers).values() if "_prompter" in parts]
     assert prompters == [refuse]
+
+
+async def test_no_sso_provider_reads_or_writes_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both the chain and the source of a role have the agent's tokens, and renew each of them once at a time."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tokens = SsoTokens(bool)
+    chain = by_method(made_safe(tokens))
+    source = by_method(chain["assume-role"]["_profile_provider_builder"].providers("default"))
+    for provider in (chain["sso"], source["sso"]):
+        assert provider["_token_cache"] is tokens
+        of_sessions = vars(provider["_token_provider"])
+        assert of_sessions["_cache"] is tokens
+        assert tokens.locks[None] in of_sessions["_refresher"].args
