@@ -8,6 +8,7 @@ from typing import Final
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.typedefs import Handler
 
 from agent.web.responses import SECURITY_HEADERS, error_response
@@ -30,6 +31,8 @@ _UNASKED_BYTES: Final = 2 * _READ_BYTES
 This must be more than one read, which may contain the start of a body. Bodies are not held, and `BODY_LIMIT` limits
 them."""
 _HEADERS: Final = 64
+_HEADER_BYTES: Final = 32 << 10
+"""A browser sends the cookies of all programs on `localhost`, whatever their port. aiohttp alone allows 8,190 bytes."""
 _HALF_CLOSED_S: Final = 1.0
 """How long a client that has closed its sending side may wait for its answer: `socat` and `nc -N` do this at once after
 the request. Most other clients that do it have gone."""
@@ -105,7 +108,13 @@ class Connection(web.RequestHandler):
     def __init__(self, limiter: ConnectionLimiter, server: web.Server, log: logging.Logger) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(
-            server, loop=loop, keepalive_timeout=_IDLE_TIMEOUT_S, logger=log, access_log=log, max_headers=_HEADERS
+            server,
+            loop=loop,
+            keepalive_timeout=_IDLE_TIMEOUT_S,
+            logger=log,
+            access_log=log,
+            max_headers=_HEADERS,
+            max_field_size=_HEADER_BYTES,
         )
         self._limiter: Final = limiter
         self._unasked_bytes = 0
@@ -155,6 +164,9 @@ class Connection(web.RequestHandler):
             # aiohttp quotes an unknown Expect header, and fails if it cannot encode it.
             status = HTTPStatus.BAD_REQUEST
         code = "bad_request" if status == HTTPStatus.BAD_REQUEST else "request_failed"
-        answer = error_response(status, code, HTTPStatus(status).phrase.lower(), SECURITY_HEADERS)
+        phrase = HTTPStatus(status).phrase.lower()
+        if isinstance(exc, LineTooLong) and _HEADER_BYTES in exc.args:
+            phrase = f"a header is longer than {_HEADER_BYTES >> 10} KiB; in a browser, delete the cookies of this host"
+        answer = error_response(status, code, phrase, SECURITY_HEADERS)
         answer.force_close()
         return answer

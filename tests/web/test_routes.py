@@ -9,7 +9,7 @@ from agent.model.problems.registry import LoginRejected
 from agent.model.status import Phase, Tool, Tools
 from agent.web.responses import SECURITY_HEADERS
 from tests.rig.waiting import PATIENCE_S
-from tests.web.serving import raw, serving
+from tests.web.serving import Serving, raw, serving
 
 
 async def test_the_document_is_the_same_on_the_socket_and_over_tcp() -> None:
@@ -33,6 +33,20 @@ async def test_a_malformed_request_gets_the_same_headers(request_line: str) -> N
         head = (await raw(rig, f"{request_line}\r\n\r\n".encode())).partition(b"\r\n\r\n")[0].decode()
     for name, value in SECURITY_HEADERS.items():
         assert head.count(f"{name}: ") == head.count(f"\r\n{name}: {value}") == 1
+
+
+async def test_many_cookies_of_other_programs_are_accepted() -> None:
+    """Browsers send the cookies of every program on localhost. The answer says so if they are too many."""
+    async with serving() as rig:
+        kept, refused = [await _with_cookies(rig, length) for length in (32000, 33000)]
+    assert " 200 " in kept.splitlines()[0]
+    assert " 400 " in refused.splitlines()[0]
+    assert "a header is longer than 32 KiB; in a browser, delete the cookies of this host" in refused
+    assert "ccc" not in refused
+
+
+async def _with_cookies(rig: Serving, length: int) -> str:
+    return (await raw(rig, b"GET /livez HTTP/1.1\r\nHost: localhost\r\nCookie: %b\r\n\r\n" % (b"c" * length))).decode()
 
 
 async def test_now_moves_without_a_new_revision() -> None:
