@@ -1,12 +1,9 @@
 """The checks of Docker's configuration: the file, its disk, the store, and which login Docker would use."""
 
 import asyncio
-import errno
-import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import Final
 
 from agent.blocking import BlockingCalls
@@ -16,7 +13,6 @@ from agent.doctor.context import Context
 from agent.doctor.ownership import entry_of, is_ours
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.paths import docker_directory
-from agent.edge.permission_hints import no_inodes, permission_hint
 from agent.model.commands import command
 from agent.model.credential import Credential
 from agent.model.desired_login import COMPUTING_HELPERS, CONFIG_FILE, MEMORY, DesiredLogin, StoreResult
@@ -46,8 +42,6 @@ from agent.model.text import printable
 _FILE_S: Final = 4.0
 _ASK_S: Final = 8.0
 _CALLS: Final = BlockingCalls("doctor-config")
-_EXTRA_BLOCKS: Final = 2
-"""Free blocks that a rewrite needs in addition to the file's size: for the new file and its directory entry."""
 _VARIABLE: Final = "DOCKER_AUTH_CONFIG"
 _SAME_CONFIGURATION: Final = (
     "use the same DOCKER_CONFIG as the agent (its setting docker.config_dir), and run the agent as this user"
@@ -71,7 +65,7 @@ async def config_file(config: DockerConfigFile) -> tuple[Document | None, list[C
     try:
         async with asyncio.timeout(_FILE_S):
             document = await config.read()
-            unwritable = await _CALLS.call(path, lambda: _unwritable(path), timeout=_FILE_S)
+            unwritable = await _unwritable(config)
             exists = await _CALLS.call(path, path.exists, timeout=_FILE_S)
     except TimeoutError:
         hangs = ConfigUnwritable(str(path), f"{path} hangs: its file system does not answer")
@@ -84,33 +78,13 @@ async def config_file(config: DockerConfigFile) -> tuple[Document | None, list[C
     return document, [passed("configuration", f"{printable(str(path))} ({state})")]
 
 
-def _unwritable(path: Path) -> Problem | None:
-    """Why a login could not be written to `path`. Blocking."""
-    number, reason = _write_obstacle(path)
-    hint = permission_hint(path, number, None)
-    return ConfigUnwritable(str(path), f"{path} cannot be written: {reason}", hint=hint) if number else None
-
-
-def _write_obstacle(path: Path) -> tuple[int, str]:
-    """The error that a write to `path` would meet, or 0. It only reads, so it does not see a quota. Blocking."""
-    # If config.json is a symbolic link, the agent replaces the file that it points to.
-    target = Path(os.path.realpath(path))
-    # Missing directories will be created in the first one that exists.
-    directory = next(above for above in target.parents if os.access(above, os.F_OK))
-    file_system = os.statvfs(directory)
-    if file_system.f_flag & os.ST_RDONLY:
-        return errno.EROFS, "the file system is read-only"
-    if not os.access(directory, os.W_OK | os.X_OK):
-        return errno.EACCES, f"permission denied (for user {os.geteuid()}): {directory}"
-    if no_inodes(directory):
-        return errno.ENOSPC, "the disk has no free inodes"
-    size = target.stat().st_size if os.access(target, os.F_OK) else 0
-    # Root may also use the reserved blocks.
-    free = (file_system.f_bfree if os.geteuid() == 0 else file_system.f_bavail) * file_system.f_frsize
-    # Some file systems report 0 blocks in total because they have no fixed limit.
-    if file_system.f_blocks and free < size + _EXTRA_BLOCKS * file_system.f_frsize:
-        return errno.ENOSPC, f"the disk is full ({free // 1024} KiB free)"
-    return 0, ""
+async def _unwritable(config: DockerConfigFile) -> Problem | None:
+    """Why a login could not be written, in the agent's own words."""
+    try:
+        await config.check_writable()
+    except ProblemError as error:
+        return error.problem
+    return None
 
 
 @dataclass(frozen=True, slots=True)

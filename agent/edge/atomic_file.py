@@ -54,6 +54,12 @@ def replace_version(path: Path, former: FileVersion | None, data: bytes, *, sync
     _sync(path.parent)
 
 
+def owner_not_kept(path: Path, uid: int, gid: int) -> OSError:
+    """Return the error of a write to a file that belongs to another user."""
+    reason = f"it belongs to user {uid}, group {gid}, and that owner could not be kept"
+    return PermissionError(errno.EPERM, reason, str(path))
+
+
 def clear_leftover(leftover: Path, path: Path) -> None:
     """Remove a temporary file that a killed writer left next to `path`.
 
@@ -201,8 +207,7 @@ def _take_over_owner(descriptor: int, path: Path, former: FileVersion) -> bool:
     except OSError as error:  # PermissionError, or EINVAL for a group that a user namespace does not have
         if found.st_uid == former.uid:
             return False
-        reason = f"it belongs to user {former.uid}, group {former.gid}, and that owner could not be kept"
-        raise PermissionError(errno.EPERM, reason, str(path)) from error
+        raise owner_not_kept(path, former.uid, former.gid) from error
     return True
 
 

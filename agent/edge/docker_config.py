@@ -15,6 +15,7 @@ from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.atomic_file import TEMPORARY_PREFIX, FileChanged, clear_leftover, replace_version
 from agent.edge.file_version import FileVersion, UnreadableFileError, read_version, signature
 from agent.edge.permission_hints import permission_hint, replacement_hint, write_fault
+from agent.edge.write_check import check_writable
 from agent.model.commands import shown
 from agent.model.docker_config import ConfigError, Document, format_config, parse_config
 from agent.model.docker_config_fields import UNKNOWN, CliVersion
@@ -92,6 +93,10 @@ class DockerConfigFile:
         finally:
             # A caller that failed, timed out or was cancelled no longer wants its change.
             update.given_up = update.outcome is None
+
+    async def check_writable(self) -> None:
+        """Raise the problem that `update` would meet, without writing anything. It does not see a quota."""
+        await self._in_thread(lambda: check_writable(self.path))
 
     async def signature(self) -> Hashable:
         """Return a value that differs whenever the file, or the docker that reads it, has changed."""

@@ -62,8 +62,8 @@ def write_fault(path: Path, error: OSError, temporary_prefix: str) -> str:
         place = place.parent if place.name.startswith(temporary_prefix) else place
         return f"{(error.strerror or 'permission denied').lower()} (for user {os.geteuid()}): {place}"
     if error.errno == errno.ENOSPC:
-        return "the disk has no free inodes" if no_inodes(_directory(path)) else "the disk is full"
-    if error.errno == errno.ENOENT and (_broken_link(path) or any(map(_leads_nowhere, path.parents))):
+        return "the disk has no free inodes" if no_inodes(_written_place(path)) else "the disk is full"
+    if error.errno == errno.ENOENT and (_broken_link(path) or any(map(leads_nowhere, path.parents))):
         return "the directory that its link points to does not exist"
     return _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()
 
@@ -101,13 +101,13 @@ def permission_hint(path: Path, error: int | None, unit: str | None, account: Ac
     service that the agent runs in, whose sandbox may prevent writes. `account` is by default the agent's own user.
     """
     account = account or Account.own()
-    directory = _directory(path)
+    directory, written = _directory(path), _written_place(path)
     if error == errno.EROFS:
         if unit is not None:
-            return opening(unit, [directory])
-        return f"set docker.config_dir and DOCKER_CONFIG to another directory: {shown(directory)} is mounted read-only"
+            return opening(unit, [written])
+        return f"set docker.config_dir and DOCKER_CONFIG to another directory: {shown(written)} is mounted read-only"
     if error in _FULL:
-        return _full(directory)
+        return _full(written)
     if error in _REFUSED:
         return _permission(path, directory, account)
     if error in _TOO_MANY:
@@ -125,16 +125,22 @@ def _other(path: Path, directory: Path, error: int) -> str:
     return f"check {shown(directory)} and its file system: the message shows what is wrong there"
 
 
-def _full(directory: Path) -> str:
+def _full(place: Path) -> str:
     program, advice, shows = "df -h", "free up space on", "how full it is"
-    if no_inodes(directory):
+    if no_inodes(place):
         program, advice, shows = "df -i", "remove files that are not needed from", "how many it has"
-    usage = command(program, directory) if os.access(directory, os.F_OK) else None
-    return f"{advice} the file system of {shown(directory)}" + (f": {usage} shows {shows}" if usage else "")
+    usage = command(program, place) if os.access(place, os.F_OK) else None
+    return f"{advice} the file system of {shown(place)}" + (f": {usage} shows {shows}" if usage else "")
 
 
 def _directory(path: Path) -> Path:
     return Path(os.path.realpath(path)).parent
+
+
+def _written_place(path: Path) -> Path:
+    """Return the directory of the new file, or the file itself if it is a mount, which is written in place."""
+    target = Path(os.path.realpath(path))
+    return target if is_mount_point(target) else target.parent
 
 
 def _is_empty(directory: Path) -> bool:
@@ -154,7 +160,8 @@ def _broken_link(path: Path) -> Path | None:
     return None
 
 
-def _leads_nowhere(place: Path) -> bool:
+def leads_nowhere(place: Path) -> bool:
+    """Return whether the path is a link to something that does not exist. Blocks."""
     return place.is_symlink() and not place.exists()
 
 
@@ -187,12 +194,13 @@ def _is_dockers_own(directory: Path, account: Account) -> bool:
 
 def _unlock(path: Path) -> str | None:
     """Return the command that lets an immutable directory and file change again, or None if they are not immutable."""
-    immutable = [place for place in (path.parent, path) if _is_immutable(place)]
+    immutable = [place for place in (path.parent, path) if is_immutable(place)]
     run = command("sudo chattr -i", *immutable) if immutable else None
     return run and f"remove the immutable flag, which prevents every change: {run}"
 
 
-def _is_immutable(place: Path) -> bool:
+def is_immutable(place: Path) -> bool:
+    """Return whether a flag (`chattr +i`) prevents every change of the file or directory. Blocks."""
     flags = array.array("l", [0])
     try:
         descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

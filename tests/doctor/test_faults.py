@@ -108,16 +108,26 @@ def test_knows_that_ecr_login_stores_nothing(world: World, doctor: Doctor) -> No
     assert calls.read_text() == "get\n"
 
 
+_READ_ONLY_FILE = """
+    echo {} >"$1/config.json"
+    mount --bind "$1/config.json" "$1/config.json" && mount -o remount,ro,bind "$1/config.json"
+"""
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
-    [('head -c 65536 /dev/zero >"$1/filler"', "the disk is full"), ('mount -o remount,ro "$1"', "read-only")],
-    ids=["full", "read-only"],
+    [
+        ('head -c 65536 /dev/zero >"$1/filler"', "the disk is full"),
+        ('mount -o remount,ro "$1"', "read-only"),
+        (_READ_ONLY_FILE, "read-only"),
+    ],
+    ids=["full", "read-only", "read-only file"],
 )
 def test_reports_a_disk_that_cannot_be_written(world: World, doctor: Doctor, fault: str, message: str) -> None:
     """The doctor finds out without writing to it."""
     need("unshare", "mount")
     path = world.home / ".docker"
-    mount = f'mount -t tmpfs -o size=64k,mode=700 tmpfs "$1" && {{ {fault} 2>/dev/null; shift; exec "$@"; }}'
+    mount = f'mount -t tmpfs -o size=64k,mode=700 tmpfs "$1" && {{ {fault.strip()} 2>/dev/null; shift; exec "$@"; }}'
     world.here.before = (str(shutil.which("unshare")), "--mount", "sh", "-c", mount, "sh", str(path))
     world.prepare()
     link = blamed(doctor, world.good.hostname, "configuration", "config_unwritable", common=True)
