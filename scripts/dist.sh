@@ -64,7 +64,7 @@ package() {
     for file in after-install before-removal; do
         install -D -m 0755 "deploy/package/$file.sh" "$root/opt/registry-agent/share/package/$file"
     done
-    for file in agents archive; do
+    for file in agents archive other; do
         install -m 0644 "deploy/package/$file.sh" "$root/opt/registry-agent/share/package/$file"
     done
 }
@@ -88,6 +88,7 @@ Description: Keeps a development environment logged in to its container registri
  brings its own Python, and needs no other package.
 END
     install -m 0755 -t "$control" deploy/package/debian/*
+    sed -i '2r deploy/package/other.sh' "$control/postrm"
     dpkg-deb --root-owner-group -Zgzip --build "$root" "$target/$name.deb" >/dev/null
 }
 

@@ -2,6 +2,8 @@
 # Runs after the files are installed: after-install PREFIX. Restarts the agents that run. Starts no others.
 set -u
 prefix=$1
+# shellcheck source-path=SCRIPTDIR source=other.sh
+. /opt/registry-agent/share/package/other
 
 # The sockets belong to this group, and fail without it.
 if command -v systemd-sysusers >/dev/null; then
@@ -36,9 +38,11 @@ if [ "$prefix" = /usr ] && [ -e /opt/registry-agent/share/package/files ]; then
     done
 fi
 
-if [ "$prefix" = /usr ] && [ -e /usr/local/lib/registry-agent ]; then
-    echo "registry-agent: 'make install' has installed another agent in /usr/local, which takes precedence." \
-        "To remove it, run: sudo make uninstall. State and logins stay." >&2
+other=$(other_agent)
+if [ -n "$other" ]; then
+    other=${other%/lib/*/bin/*}
+    echo "registry-agent: 'make install' has installed another agent in $other, whose units take precedence." \
+        "To remove it, run: sudo make uninstall PREFIX=$other. State and logins stay." >&2
 fi
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload

@@ -6,14 +6,17 @@ prefix=$1
 tree=/opt/registry-agent
 # shellcheck source-path=SCRIPTDIR source=agents.sh
 . "$tree/share/package/agents"
+# shellcheck source-path=SCRIPTDIR source=other.sh
+. "$tree/share/package/other"
 
 rm -f "$prefix/lib/systemd/system/registry-agent@.service.d/10-restart-steps.conf"
 rmdir "$prefix/lib/systemd/system/registry-agent@.service.d" 2>/dev/null
 
-# The units of `make install` come before those of the package. Its agents have the same state and logins.
-if [ "$prefix" = /usr ] && [ -e /usr/local/lib/registry-agent ]; then
+# The units of `make install` come before these. Its agents have the same state and logins.
+other=$(other_agent)
+if [ -n "$other" ]; then
     end_processes "$tree"
-    echo "registry-agent: the agents and the logins of the other installation, in /usr/local, stay"
+    echo "registry-agent: the agents and the logins of the other installation, in ${other%/lib/*/bin/*}, stay"
     exit 0
 fi
 

@@ -12,9 +12,12 @@ die() { echo "install: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || die "only root can do this; run: sudo $0"
 ! dpkg-query --search "$tree/bin/registry-agent" >/dev/null 2>&1 ||
     die "the package registry-agent is installed; remove it first: sudo dpkg --remove registry-agent"
-[ ! -L /usr/local/lib/registry-agent ] ||
-    die "'make install' has installed an agent in /usr/local; remove it first: sudo make uninstall. Its state and" \
-        "logins stay"
+# shellcheck source-path=SCRIPTDIR source=other.sh
+. root/opt/registry-agent/share/package/other
+other=$(other_agent)
+[ -z "$other" ] ||
+    die "'make install' has installed an agent in ${other%/lib/*/bin/*}; remove it first:" \
+        "sudo make uninstall PREFIX=${other%/lib/*/bin/*}. Its state and logins stay"
 
 # put FILE: replaces the file in one step. cp without -p, so that it belongs to root.
 put() {
