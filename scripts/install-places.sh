@@ -79,7 +79,7 @@ remove_files() {
     for path in "$@"; do
         [[ $'\n'$owned$'\n' != *$'\n'$path$'\n'* ]] || continue
         [[ -z ${links[$path]:-} ]] || is_ours "$path" || continue
-        rm -f "$root$path"
+        rm -f "$root$path" || [[ $path == "$every_path" ]] # where /usr is read-only now, rm says so
     done
 }
 

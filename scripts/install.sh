@@ -49,6 +49,8 @@ main() {
     put_link "${links[$helper]}" "$helper"
     if is_foreign "$every_path"; then
         say "$root$every_path belongs to another installation, and stays"
+    elif cannot_link "$every_path"; then
+        say "without $root$every_path, only programs with $prefix/bin on their PATH can get logins from memory"
     else
         put_link "${links[$every_path]}" "$every_path"
     fi
@@ -62,6 +64,11 @@ main() {
 
 # Whether something that works is there, and this installation has not put it there.
 is_foreign() { [[ -e $root$1 ]] && ! is_ours "$1"; }
+
+# Some systems have a read-only /usr. The agent works without the link there.
+cannot_link() {
+    [[ $1 == "$every_path" && -d $root/usr/bin && ! -w $root/usr/bin ]] && ! is_ours "$1"
+}
 
 how_to_remove_it() {
     local archive=/opt/registry-agent/share/package/uninstall
@@ -221,7 +228,9 @@ compare() {
         [[ $state == complete ]] && is_same "${sources[at]}" "$root${targets[at]}" || changed+=("${targets[at]}")
     done
     [[ $(readlink "$root$link") == "$(basename "$versions")/$(basename "$wanted")" ]] || changed+=("$link")
-    for file in "${!links[@]}"; do is_ours "$file" || is_foreign "$file" || changed+=("$file"); done
+    for file in "${!links[@]}"; do
+        is_ours "$file" || is_foreign "$file" || cannot_link "$file" || changed+=("$file")
+    done
     for file in "${files[@]}"; do
         among "$file" "${targets[@]}" "$link" "$command" "$helper" "$every_path" "$manifest" || obsolete+=("$file")
     done

@@ -10,7 +10,7 @@ remove_installed() {
             */bin/*:"$tree"/*) ;;
             */bin/*) continue ;;
         esac
-        dpkg-query --search "/$file" >/dev/null 2>&1 || rm -f "/$file"
+        dpkg-query --search "/$file" >/dev/null 2>&1 || rm -f "/$file" || true # where /usr is read-only now, rm says so
     done <"$tree/share/package/files"
     sort -r "$tree/share/package/directories" 2>/dev/null | while read -r directory; do
         rmdir "$directory" 2>/dev/null || true # it has files of other programs

@@ -13,6 +13,7 @@ import pytest
 
 from agent import __version__
 from tests.install.staging import ELSEWHERE, LIB, Checkout, Refused, copy, files, listing, version
+from tests.rig.needs import need
 
 ROOT: Final = Path(__file__).parents[2]
 UNITS: Final = "usr/local/lib/systemd/system"
@@ -405,6 +406,29 @@ def test_the_link_of_another_installation_in_usr_bin_stays(elsewhere: Path, smal
     small.make("uninstall", tree, **ELSEWHERE)
     assert [*files(tree)] == []
     assert link.readlink() == target
+
+
+def test_an_install_goes_on_where_usr_is_read_only(elsewhere: Path, small: Checkout, tmp_path: Path) -> None:
+    """It says who cannot find docker's helper. The next run adds it. An uninstall that may not remove it goes on."""
+    need("unshare", "mount")
+    tree = copy(elsewhere, tmp_path / "tree")
+    link, manifest = tree / "usr/bin/docker-credential-registry-agent", tree / OPT / "share/registry-agent/manifest"
+    link.unlink()
+    manifest.write_text(manifest.read_text().replace("state complete", "state unfinished"))
+    said = _make_with_read_only_usr("install", small, tree)
+    assert f"without {link}, only programs with /opt/x/bin on their PATH can get logins from memory" in said
+    assert manifest.read_text().startswith("state complete\n")
+    assert "nothing changed" in _make_with_read_only_usr("install", small, tree)
+    small.make("install", tree, **ELSEWHERE)
+    assert str(link.readlink()) == "/opt/x/bin/docker-credential-registry-agent"
+    assert "removed registry-agent" in _make_with_read_only_usr("uninstall", small, tree)
+    assert [path for path in tree.rglob("*") if not path.is_dir()] == [link]
+
+
+def _make_with_read_only_usr(target: str, checkout: Checkout, tree: Path) -> str:
+    script = 'mount --bind "$1/usr" "$1/usr" && mount -o remount,ro,bind "$1/usr" && shift && exec make "$@"'
+    settings = [f"{name}={value}" for name, value in {"DESTDIR": tree, **ELSEWHERE}.items()]
+    return checkout.run(["unshare", "--mount", "sh", "-ec", script, "sh", str(tree), target, *settings])
 
 
 def test_make_can_be_asked_what_it_would_do(checkout: Checkout, tmp_path: Path) -> None:
