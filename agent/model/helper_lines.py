@@ -1,6 +1,6 @@
 """The lines in Docker's `credHelpers` that make Docker ask the agent for a login."""
 
-from agent.model.docker_config import Document, Entry, Ownership, entries, find, helpers_by_key, remove, with_field
+from agent.model.docker_config import Document, Entry, Ownership, find, helpers_by_key, remove, store_of, with_field
 from agent.model.helper_names import OWN_HELPER
 from agent.model.registry import DOCKER_HUB, Registry
 
@@ -31,13 +31,13 @@ def has_other_line(document: Document, registry: Registry) -> bool:
 def with_lines(document: Document, registry: Registry, is_ours: Ownership) -> Document:
     """Return the document with the registry's lines, and without the login that the agent has stored in the file.
 
-    Returns the same document if nothing changes, or if a person's line or login is there. A person's login that only
-    podman uses keeps only podman from asking the agent.
+    Returns the same document if nothing changes, or if a person's line is there, or a person's login that Docker uses.
+    Docker ignores the file if it gets its logins from a helper. A person's login that only podman uses keeps only
+    podman from asking the agent.
     """
-    key, helpers = registry.docker_key, helpers_by_key(document)
-    login = entries(document).get(key)
-    persons_login = login is not None and not is_ours(key, login)
-    if has_other_line(document, registry) or (persons_login and key not in helpers):
+    key, helpers, login = registry.docker_key, helpers_by_key(document), find(document, registry.docker_key)
+    persons_login = login is not None and not is_ours(*login)
+    if has_other_line(document, registry) or (persons_login and store_of(document, key) is None):
         return document
     # Docker would ignore it now, and it would stay on disk.
     if login is not None and not persons_login:

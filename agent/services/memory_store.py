@@ -8,7 +8,6 @@ from agent.model.desired_login import MEMORY, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, Entry, Ownership, find, store_of
 from agent.model.helper_lines import (
     has_any_line,
-    has_other_line,
     is_served,
     keys_of,
     with_lines,
@@ -51,17 +50,19 @@ class MemoryStore:
         registry, key = desired.registry, desired.registry.docker_key
         if is_served(document, registry) and key not in self._unread:
             return True
-        if has_other_line(document, registry):
-            return False
         without = without_lines(document, registry)
+        # The same question as in `store`: if the answers differed, a login without a line would count as stored.
+        if not is_served(with_lines(without, registry, self._ownership(desired, take_over)), registry):
+            return False
         helper = store_of(without, key)
-        if helper is not None:
-            await self._preexisting.record(helper)
+        if helper is None:
+            return True
+        await self._preexisting.record(helper)
         try:
-            found = await self._helpers.find(without, key)
+            login = await self._helpers.get(helper, key)
         except ProblemError:
             return True  # the helper for all registries fails, as VS Code's does when its window is closed
-        return found is None or self._ownership(desired, take_over)(*found)
+        return login is None or self._ownership(desired, take_over)(key, login)
 
     async def store(self, desired: DesiredLogin, document: Document, take_over: Collection[str]) -> StoreResult | None:
         """Write the lines, and remove the agent's login from Docker's own store.
@@ -73,10 +74,11 @@ class MemoryStore:
         after, ended = document, False
         if with_lines(document, registry, is_ours) is not document:
             after = await self._config.update(lambda now: with_lines(now, registry, is_ours))
-            if not is_served(after, registry):
-                return None
-            before = find(document, registry.docker_key) if not is_served(document, registry) else None
+            in_use = store_of(document, registry.docker_key) is None
+            before = find(document, registry.docker_key) if in_use else None
             ended = before is not None and self._hashes.is_ended_token(registry, before[1])
+        if not is_served(after, registry):
+            return None
         wrote = after is not document
         if wrote or registry.docker_key in self._unread:
             await self._erase_former(document, registry, is_ours)
@@ -91,7 +93,7 @@ class MemoryStore:
         """
         document, key = await self._config.read(), registry.docker_key
         if not has_any_line(document, registry) and await self._helpers.find(document, key) is None:
-            await self._config.update(lambda now: now if find(now, key) else with_lines(now, registry, _nothing))
+            await self._config.update(lambda now: with_lines(now, registry, _nothing))
 
     async def asked_for(self) -> list[DesiredLogin]:
         """The logins for which Docker asks the agent. Raises a ProblemError about the file."""

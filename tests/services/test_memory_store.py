@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from agent.edge.state_file import StateFile
+from agent.model.desired_login import DesiredLogin, StoreResult
 from agent.model.docker_config import Entry, encode_entry
 from agent.model.helper_names import OWN_HELPER
 from agent.model.problems.stored_login import CredentialStoreFailed
@@ -16,11 +18,25 @@ from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.model.status import Phase
 from agent.model.stored_state import AppliedLogin
+from agent.services.credential_store import CredentialStore
 from agent.services.served_logins import ServedLogins
 from tests.edge.helper_script import good_helper, kept, script
 from tests.fakes import EPOCH
 from tests.problems import raises_problem
-from tests.services.test_reconciler import GHCR, NEWER, OURS, THEIRS, Agent, Machine, fill, holds, watching
+from tests.services.store_choice import FixedChoice
+from tests.services.test_credential_store import FakeConfig, FakeHelpers
+from tests.services.test_reconciler import (
+    GHCR,
+    NEWER,
+    OURS,
+    THEIRS,
+    Agent,
+    Machine,
+    ecr_login,
+    fill,
+    holds,
+    watching,
+)
 
 HUB = parse_hostname("docker.io")
 PUBLIC_ECR = Registry("public.ecr.aws")
@@ -389,6 +405,71 @@ async def test_a_persons_login_in_a_store_that_failed_is_used_again(machine: Mac
         await wait(lambda: "login_overridden" in agent.warnings())
     assert "ghcr.io" not in helpers(agent)
     assert kept(store)["ghcr.io"]["Secret"] == "theirs"
+
+
+STALE: dict[str, Any] = {"credsStore": "good", "auths": {"ghcr.io": encode_entry(THEIRS)}}
+"""A person logged in to the file. Later, an editor named a helper, so Docker ignores that login."""
+
+
+@pytest.mark.parametrize("announced", [False, True])
+async def test_a_login_in_a_file_that_docker_ignores_keeps_nothing_from_asking_the_agent(
+    machine: Machine, announced: bool
+) -> None:
+    """Docker asks the helper, which has no login. The person's old login stays where it is."""
+    good_helper(machine.bin, "good")
+    agent = await machine.second_start()
+    agent.write(STALE)
+    if announced:
+        await agent.reconciler.announce(GHCR)
+    else:
+        assert await agent.apply() == AppliedLogin("memory", (), ours=True)
+    assert agent.document() == {**STALE, "credHelpers": LINE}
+    assert agent.warnings() == {}
+
+
+async def test_a_login_in_a_file_that_docker_ignores_does_not_hold_up_a_change_of_the_store(machine: Machine) -> None:
+    """The renewed login would only be in memory, and the helper would keep the old one."""
+    store = good_helper(machine.bin, "good")
+    machine.choice.memory = False
+    agent = await machine.second_start()
+    agent.write({"credsStore": "good"})
+    assert (await agent.apply()).stored_in == "good"
+    agent.write(STALE)
+    machine.choice.memory = True
+    assert (await agent.apply(NEWER)).stored_in == "memory"
+    assert agent.document() == {**STALE, "credHelpers": LINE}
+    assert kept(store) == {}
+
+
+async def test_an_ended_login_in_a_file_that_docker_ignores_is_not_reported_as_replaced(machine: Machine) -> None:
+    good_helper(machine.bin, "good")
+    agent = await machine.second_start()
+    agent.write({**STALE, "auths": {"ghcr.io": encode_entry(ecr_login(-60))}})
+    assert (await agent.apply()).ours
+    assert agent.warnings() == {}
+
+
+@pytest.mark.parametrize("key", ["ghcr.io", "https://ghcr.io/v2/"])
+async def test_a_person_who_logs_in_right_before_the_write_keeps_that_login(key: str) -> None:
+    """What decides is the file at the moment of the write. A login without a line never counts as stored."""
+    config, theirs = FakeConfig(), {"auths": {key: encode_entry(THEIRS)}}
+    state_file = StateFile(None, Path("/nowhere"))
+    state_file.set_preexisting({})
+    store = CredentialStore(
+        config,
+        FakeHelpers(),
+        state_file,
+        has_ended=lambda _: False,
+        choice=FixedChoice(memory=True),
+        served=ServedLogins(),
+    )
+
+    def log_in() -> None:
+        config.document = theirs
+
+    config.before_update = log_in
+    assert await store.store(DesiredLogin(GHCR, OURS, None)) == StoreResult("config.json", THEIRS, ours=False)
+    assert config.document == theirs
 
 
 async def test_an_identity_token_is_kept_as_one(machine: Machine) -> None:
