@@ -137,23 +137,36 @@ class CredentialStore:
 
         With `keep_line`, Docker goes on to ask the agent, which then answers why there is no login, and the line is
         remembered, but not for a public registry. `is_due` is asked again at the moment of each write, for which a slow
-        store may make this wait. Once it is false, nothing changes. If this raises a ProblemError, nothing is
-        forgotten.
+        store may make this wait. Once it is false, nothing changes. If this raises a ProblemError, the agent no longer
+        gives the login to programs, but nothing is forgotten: a copy may be left, and the next call removes it.
         """
-        key = registry.docker_key
         own = self._hashes.own(registry)
         if own is None:
             return False
+        try:
+            return await self._remove(registry, own, is_due, keep_line=keep_line)
+        except ProblemError:
+            if is_due():
+                self._served.withdraw(registry)
+            raise
+
+    async def _remove(
+        self, registry: Registry, own: Collection[str], is_due: Callable[[], bool], *, keep_line: bool
+    ) -> bool:
+        key = registry.docker_key
 
         def ours(_: str, entry: Entry | None) -> bool:
             return entry is not None and self._hashes.digest(key, entry) in own
 
         document = await self._config.read()
         served, without = is_served(document, registry), without_lines(document, registry)
-        helper = store_of(without, key)
-        in_helper = helper is not None and ours(key, await self._helpers.get(helper, key))
-        if helper is not None and in_helper:
-            in_helper = await self._helpers.erase(helper, key, lambda entry: ours(key, entry) and is_due())
+        helper, in_helper = store_of(without, key), False
+        failure: ProblemError | None = None
+        try:
+            if helper is not None and ours(key, await self._helpers.get(helper, key)):
+                in_helper = await self._helpers.erase(helper, key, lambda entry: ours(key, entry) and is_due())
+        except ProblemError as error:
+            failure = error  # the login may be elsewhere: in the agent's memory, or in the file
         in_file = ours(key, entries(document).get(key))
         keep = keep_line and served and not registry.is_public and await self.choice.wanted()
 
@@ -167,6 +180,8 @@ class CredentialStore:
             document = await self._config.update(lambda now: changed(now) if in_helper or is_due() else now)
             if changed(document) is not document:
                 return False  # it was not due any more
+        if failure is not None:
+            raise failure
         self._served.withdraw(registry)
         if not keep:
             self._hashes.forget(registry)

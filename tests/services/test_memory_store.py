@@ -13,7 +13,7 @@ from agent.edge.state_file import StateFile
 from agent.model.desired_login import DesiredLogin, StoreResult
 from agent.model.docker_config import Entry, encode_entry
 from agent.model.helper_names import OWN_HELPER
-from agent.model.problems.stored_login import CredentialStoreFailed
+from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.model.status import Phase
@@ -33,6 +33,7 @@ from tests.services.test_reconciler import (
     Agent,
     Machine,
     ecr_login,
+    fail_writes,
     fill,
     holds,
     watching,
@@ -470,6 +471,49 @@ async def test_a_person_who_logs_in_right_before_the_write_keeps_that_login(key:
     config.before_update = log_in
     assert await store.store(DesiredLogin(GHCR, OURS, None)) == StoreResult("config.json", THEIRS, ours=False)
     assert config.document == theirs
+
+
+@pytest.mark.parametrize("registry", [GHCR, PUBLIC_ECR])
+@pytest.mark.parametrize("still_wanted", [False, True])
+async def test_a_broken_helper_does_not_keep_the_removed_login_in_memory(
+    machine: Machine, registry: Registry, still_wanted: bool
+) -> None:
+    """The failure is reported, because the helper may have a copy. It is removed once the helper works."""
+    machine.write({"credsStore": "gone"})
+    agent = machine.start()
+    await agent.apply(registry=registry)
+    with raises_problem(CredentialStoreFailed):
+        await agent.reconciler.remove(registry, lambda: True, still_wanted=still_wanted)
+    assert machine.served.entry(registry.hostname) is None
+    stays = still_wanted and registry is GHCR
+    assert helpers(agent) == (LINE if stays else {}), "then docker gets the reason"
+    store = good_helper(machine.bin, "gone")
+    fill(store, registry.hostname, login=OURS)
+    assert await agent.reconciler.remove(registry)
+    assert kept(store) == {}
+
+
+async def test_a_removal_that_is_not_due_any_more_changes_nothing_while_the_helper_fails(machine: Machine) -> None:
+    machine.write({"credsStore": "gone"})
+    agent = machine.start()
+    await agent.apply()
+    answers = iter([True])
+    assert not await agent.reconciler.remove(GHCR, lambda: next(answers, False))
+    assert (helpers(agent), machine.served.entry("ghcr.io")) == (LINE, OURS)
+
+
+async def test_a_file_that_cannot_be_written_does_not_keep_the_removed_login_in_memory(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = machine.start()
+    await agent.apply()
+    with monkeypatch.context() as patched:
+        fail_writes(patched)
+        with raises_problem(ConfigUnwritable):
+            await agent.reconciler.remove(GHCR)
+    assert machine.served.entry("ghcr.io") is None
+    assert await agent.reconciler.remove(GHCR)
+    assert helpers(agent) == {}
 
 
 async def test_an_identity_token_is_kept_as_one(machine: Machine) -> None:
