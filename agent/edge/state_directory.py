@@ -98,7 +98,7 @@ def save_state(path: Path, state: SavedState, *, keep_aside: bool) -> Path:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         _write(temporary, format_state(state))
-        if keep_aside:
+        if keep_aside and not _is_of_other(path, state):
             _keep_aside(path)
         if path.name == _FIRST and _replace_first(temporary, path, state):
             return path
@@ -194,14 +194,16 @@ def _replace_first(temporary: Path, path: Path, state: SavedState) -> bool:
     """Replace `state.json`, unless it belongs to another configuration by now. Return whether it was replaced."""
     try:
         rename_new(temporary, path)
-    except FileExistsError:
-        owner = _read(path)
-        if isinstance(owner, SavedState) and owner.docker_config != state.docker_config:
+    except OSError:  # there is a file, or the file system cannot rename like that
+        if _is_of_other(path, state):
             return False
         temporary.replace(path)
-    except OSError:  # the file system cannot rename like that
-        temporary.replace(path)
     return True
+
+
+def _is_of_other(path: Path, state: SavedState) -> bool:
+    owner = _read(path)
+    return isinstance(owner, SavedState) and owner.docker_config != state.docker_config
 
 
 def _keep_aside(path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from agent.edge import state_directory
 from agent.edge.state_file import StateFile
 from agent.model.docker_config import Entry
 from agent.model.problem import RetryClass, Severity
@@ -60,8 +61,17 @@ async def saved(directory: Path, docker: Path, hostname: str = "other.example") 
     return state_file
 
 
-async def test_each_docker_configuration_keeps_its_own_logins(tmp_path: Path) -> None:
-    """Not even two first starts at the same moment lose one, in either order."""
+def unsupported(_one: Path, _other: Path) -> None:
+    raise OSError(22, "Invalid argument")
+
+
+@pytest.mark.parametrize("renames", [True, False])
+async def test_each_docker_configuration_keeps_its_own_logins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: bool
+) -> None:
+    """Not even two first starts at the same moment lose one, in either order. NFS and FUSE cannot rename like that."""
+    if not renames:
+        monkeypatch.setattr(state_directory, "rename_new", unsupported)
     one, other = StateFile.loaded(tmp_path, HOME), StateFile.loaded(tmp_path, CI)
     for state_file, hostname in ((one, "a.example"), (other, "b.example"), (one, "c.example")):
         state_file.set_entry(hostname, StoredLogin(hostname, ("d",)))
@@ -175,6 +185,17 @@ async def test_the_damaged_file_stays_kept_when_the_state_changes_again(tmp_path
     await state_file.flush()
     assert (tmp_path / "state.json.damaged").read_text() == "{"
     assert StateFile.loaded(tmp_path, HOME).entries().keys() == {"other.example", "third.example"}
+
+
+async def test_the_file_of_another_configuration_is_not_kept_as_a_damaged_one(tmp_path: Path) -> None:
+    """Two agents find a damaged file at the same moment. The second one must not move the new file of the first."""
+    (tmp_path / "state.json").write_text("{")
+    one, other = StateFile.loaded(tmp_path, HOME), StateFile.loaded(tmp_path, CI)
+    for state_file in (one, other):
+        state_file.set_entry("ghcr.io", STORED)
+        await state_file.flush()
+    assert (tmp_path / "state.json.damaged").read_text() == "{"
+    assert StateFile.loaded(tmp_path, HOME).entries() == StateFile.loaded(tmp_path, CI).entries() == {"ghcr.io": STORED}
 
 
 async def test_a_damaged_file_makes_no_configuration_start_for_the_first_time(tmp_path: Path) -> None:
