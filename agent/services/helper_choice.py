@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import Final
 
-from agent.blocking import BlockingCalls
+from agent.blocking import BlockingCalls, NoThreadError
 from agent.model.helper_names import OWN_PROGRAM
 from agent.model.problem import Problem
 from agent.model.problems.stored_login import HelperUnavailable, no_helper
@@ -34,6 +34,7 @@ class HelperChoice:
         self._is_installed: Final = is_installed
         self._is_listening: Final = is_listening
         self._board: Final = board
+        self._found = False
 
     async def wanted(self) -> bool:
         """Whether Docker is to ask the agent now. If `docker.store` cannot be followed, report why."""
@@ -64,9 +65,12 @@ class HelperChoice:
 
     async def _finds_program(self) -> bool:
         try:
-            return await _SEARCHES.call(OWN_PROGRAM, self._is_installed, timeout=_SEARCH_S)
-        except OSError:  # TimeoutError is one: a directory on PATH hangs
-            return False
+            self._found = await _SEARCHES.call(OWN_PROGRAM, self._is_installed, timeout=_SEARCH_S)
+        except (TimeoutError, NoThreadError):
+            pass  # a directory on PATH hangs: the last answer counts, so that no login is written to the disk meanwhile
+        except OSError:
+            self._found = False
+        return self._found
 
     def _report(self, problem: Problem | None) -> None:
         self._board.report(_OWNER, [problem] if problem is not None else [], repeat=False)

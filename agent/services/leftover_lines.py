@@ -1,11 +1,11 @@
-"""Lines that make Docker ask the agent although it is to use its own store, because `docker.store` has changed."""
+"""What the other value of `docker.store` has left: lines that name the agent, or logins in the file."""
 
 import asyncio
 from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from agent.model.desired_login import MEMORY, DesiredLogin
+from agent.model.desired_login import MEMORY, DesiredLogin, StoreResult
 from agent.model.problem import ProblemError
 from agent.services.credential_store import CredentialStore
 from agent.services.managed_login import FAILED_CHECK_S, ManagedLogin
@@ -14,6 +14,8 @@ from agent.services.ports import Board, Clock, ConfirmedTime
 
 class LeftoverLines:
     """Removes them, except those of managed logins: a login that is stored elsewhere replaces its line itself.
+
+    A login whose secret is gone has nobody else who moves it, so it is moved here.
 
     Until each registry was attempted, the lines stay. Docker then waits for the agent, which answers from memory.
 
@@ -63,6 +65,8 @@ class LeftoverLines:
 
     async def _release(self) -> None:
         if await self._store.choice.wanted():
+            for login in await self._store.memory.on_disk():
+                await self._store_again(login)
             return
         unmanaged = [login for login in await self._store.memory.asked_for() if self._is_left(login)]
         kept = [login.registry for login in unmanaged if not await self._move(login)]
@@ -71,12 +75,14 @@ class LeftoverLines:
 
     async def _move(self, login: DesiredLogin) -> bool:
         """Move a login whose secret is gone to Docker's own store. False if that fails, so that Docker still asks."""
-        async with self._locks[login.registry.hostname]:
-            if not self._is_left(login):
-                return True
-            with suppress(ProblemError):
-                return (await self._store.store(login)).stored_in != MEMORY
+        with suppress(ProblemError):
+            stored = await self._store_again(login)
+            return stored is None or stored.stored_in != MEMORY
         return False
+
+    async def _store_again(self, login: DesiredLogin) -> StoreResult | None:
+        async with self._locks[login.registry.hostname]:
+            return await self._store.store(login) if self._is_left(login) else None
 
     def _is_left(self, login: DesiredLogin) -> bool:
         return login.registry.hostname not in self._managed and not self._is_over(login)

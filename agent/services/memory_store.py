@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Final
 
 from agent.model.desired_login import MEMORY, DesiredLogin, StoreResult
-from agent.model.docker_config import Document, Entry, Ownership, find, store_of
+from agent.model.docker_config import Document, Entry, Ownership, entries, find, store_of
 from agent.model.helper_lines import (
     has_any_line,
     is_served,
@@ -99,6 +99,12 @@ class MemoryStore:
         """The logins for which Docker asks the agent. Raises a ProblemError about the file."""
         document = await self._config.read()
         return [login for login in self._served.logins() if is_served(document, login.registry)]
+
+    async def on_disk(self) -> list[DesiredLogin]:
+        """The logins of which the file has a copy that the agent wrote. Raises a ProblemError about the file."""
+        in_file = entries(await self._config.read())
+        copies = [(login, in_file.get(login.registry.docker_key)) for login in self._served.logins()]
+        return [login for login, copy in copies if copy is not None and self._hashes.known(login.registry, copy)]
 
     async def release(self, registry: Registry, *, only_unserved: bool = False) -> None:
         """Let Docker look in its own store again. A login that is stored there stays.

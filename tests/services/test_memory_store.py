@@ -516,6 +516,52 @@ async def test_a_file_that_cannot_be_written_does_not_keep_the_removed_login_in_
     assert helpers(agent) == {}
 
 
+async def test_a_login_whose_secret_is_gone_does_not_stay_in_the_file(machine: Machine) -> None:
+    """`docker.store` changes to the helper, at once or after the agent did not see its program for a moment."""
+    machine.choice.memory = False
+    agent = machine.start()
+    await agent.apply()
+    await agent.reconciler.forget(GHCR)
+    agent.board.set_phase(Phase.RUNNING)
+    for _ in range(2):
+        await switch(machine, agent, memory=True, until=lambda: helpers(agent) == LINE)
+        assert agent.auths() == {}
+        assert machine.served.entry("ghcr.io") == OURS
+        await switch(machine, agent, memory=False, until=lambda: "ghcr.io" in agent.auths())
+
+
+async def test_a_login_whose_secret_is_gone_is_moved_once_the_file_can_be_written(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.choice.memory = False
+    agent = machine.start()
+    await agent.apply()
+    await agent.reconciler.forget(GHCR)
+    agent.board.set_phase(Phase.RUNNING)
+    async with watching(agent) as wait:
+        with monkeypatch.context() as patched:
+            fail_writes(patched)
+            machine.choice.memory = True
+            agent.reconciler.reconfigured()
+            await wait(lambda: agent.clock.monotonic() > 100)
+        assert "ghcr.io" in agent.auths()
+        await wait(lambda: helpers(agent) == LINE)
+    assert agent.auths() == {}
+
+
+async def test_a_login_that_a_person_removed_after_its_secret_was_gone_does_not_return(machine: Machine) -> None:
+    machine.choice.memory = False
+    agent = machine.start()
+    await agent.apply()
+    await agent.reconciler.forget(GHCR)
+    agent.write({"auths": {"quay.io": encode_entry(THEIRS)}})
+    agent.board.set_phase(Phase.RUNNING)
+    machine.choice.memory = True
+    async with watching(agent) as wait:
+        await wait(lambda: agent.clock.monotonic() > 100)
+    assert agent.document() == {"auths": {"quay.io": encode_entry(THEIRS)}}
+
+
 async def test_an_identity_token_is_kept_as_one(machine: Machine) -> None:
     agent = machine.start()
     token = Entry("", Sensitive("refresh"), identity_token=True)
