@@ -46,9 +46,8 @@ class LoginWriter:
     async def look(self, login: ManagedLogin) -> None:
         """Note whether Docker uses another login, without storing the agent's: it has expired."""
         found = await self.in_use(login.desired.registry, login)
-        login.foreign = found is not None and not found[1]
-        if not login.foreign:
-            login.findings = ()
+        entry, ours = found if found is not None else (None, True)
+        login.note_found(entry, ours=ours)
 
     async def in_use(self, registry: Registry, login: ManagedLogin | None) -> tuple[Entry, bool] | None:
         """The login that Docker uses, and whether it is `login`, or another one that the agent stored."""

@@ -92,6 +92,17 @@ class ManagedLogin:
         self.unstored = None if failure is None or stored.ours else self.unstored or failure
         self.findings = (*([failure] if failure else ()), *overrides)
 
+    def note_found(self, found: Entry | None, *, ours: bool) -> None:
+        """Docker finds this login, or none. The agent stores none: its own has expired. `ours` also if there is none.
+
+        What an earlier check has failed with is over, and the end of another login is no reason to check again.
+        """
+        if self.failed or ours:
+            self.findings, self.lost = (), None
+        self.foreign, self.failed, self.wrote, self.other_ends_at = not ours, False, False, None
+        if self.refused is not None and not self.refused.same_login(found):
+            self.refused = None
+
     def crashed(self, error: Exception) -> None:
         """The check of this login has a bug."""
         self.failed, self.findings = True, (InternalError.of(error, self.hostname),)

@@ -9,6 +9,7 @@ from agent.model.docker_config import Entry
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
 from agent.services.managed_login import POLL_S, ManagedLogin, next_check_s
+from tests.fakes import EPOCH
 
 PROMISED_S = 5.0
 """A login that another program removes is back within this time."""
@@ -53,3 +54,14 @@ def test_the_next_check_happens_when_it_is_due() -> None:
     assert login.rest_s(7.0) == 3.0
     login.checking, login.next_check = True, math.inf
     assert login.rest_s(7.0) == POLL_S
+
+
+@pytest.mark.parametrize("cause", ["a failed check", "a write", "the end of another login"])
+def test_a_login_that_has_ended_needs_no_more_checks_for_an_earlier_cause(cause: str) -> None:
+    """There is nothing left to store, and the store can be read."""
+    login = managed("config.json")
+    login.failed, login.wrote = cause == "a failed check", cause == "a write"
+    login.other_ends_at = EPOCH if cause == "the end of another login" else None
+    login.note_found(Entry("you", Sensitive("theirs")), ours=False)
+    login.next_check = next_check_s(login, [login])
+    assert login.rest_s(0.0) == math.inf

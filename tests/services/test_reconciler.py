@@ -1033,7 +1033,35 @@ async def test_a_failed_check_is_repeated(machine: Machine) -> None:
         assert await until(lambda: not agent.warnings()) < 600  # as long as a busy machine runs the helper
 
 
+async def test_a_store_that_works_again_when_the_login_has_ended_is_no_failure(machine: Machine) -> None:
+    agent = machine.start()
+    await agent.reconciler.apply(GHCR, OURS, expires_at=EPOCH + timedelta(seconds=20))
+    before = machine.file.read_text()
+    async with watching(agent) as until:
+        machine.file.write_text("{")
+        await until(lambda: agent.reconciler.unusable(GHCR))
+        await until(lambda: agent.clock.monotonic() > 30)
+        assert "config_invalid" in agent.warnings()
+        machine.file.write_text(before)
+        await until(lambda: agent.reconciler.unusable(GHCR) is None)
+        assert agent.warnings() == {}
+
+
 # A person's own ECR login
+
+
+async def test_a_refusal_ends_with_the_login_that_a_person_removes(machine: Machine) -> None:
+    """Also after the end of the agent's own login."""
+    agent = await machine.second_start()
+    agent.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+    await agent.reconciler.apply(GHCR, OURS, expires_at=EPOCH + timedelta(seconds=20))
+    agent.reconciler.note_refused(GHCR, THEIRS)
+    async with watching(agent) as until:
+        await until(lambda: agent.clock.monotonic() > 30)
+        assert "login_rejected" in agent.warnings()
+        agent.write({"auths": {}})
+        await until(lambda: agent.reconciler.unusable(GHCR) is None)
+        assert agent.warnings() == {}
 
 
 def ecr_login(ends: float) -> Entry:
