@@ -12,7 +12,8 @@ _STATUS: Final = re.compile(
 # Go's errors of local calls: of files, programs and sockets. Docker also names its own part that failed.
 _LOCAL: Final = re.compile(
     r"^(?:error (?:saving|storing|getting|erasing) credentials|(?:WARNING: )?error (?:loading|parsing) config"
-    r"|(?:\w*stat|open\w*|mkdir\w*|rename\w*|read|write|close|f?sync|chmod|chown|\w*link\w*|remove|(?:fork/)?exec) /"
+    r"|(?:\w*stat|open\w*|mkdir\w*|rename\w*|read|write|close|f?sync|chmod|chown|\w*link(?:at)?|remove"
+    r"|(?:fork/)?exec) /"
     r"|exec: |dial unix |permission denied while trying|(?:cannot|failed to) connect to the docker)",
     re.IGNORECASE,
 )
@@ -36,7 +37,7 @@ _ERROR_CODE: Final = re.compile(r"^(?:errors:|(?:unauthorized|denied|forbidden|t
 # podman names what it did in front of the registry's answer, and in front of its own errors.
 _PODMAN: Final = re.compile(r'^(?:logging into|authenticating creds for) "[^"]*": ')
 # A host name may be any word, such as denied.example.
-_NAME: Final = re.compile(r"\b[\w-]+(?:\.[\w-]+)+\b")
+_NAME: Final = re.compile(r"(?<![\w-])[\w-]+(?:\.[\w-]+)+")
 _BEGIN: Final = re.compile(r"^(?:Error\b|Get |Head |Post |login attempt )")
 # If a proxy refuses, Go prints only the reason phrase ("Forbidden"). If a registry refuses, more text follows.
 _PROXY_REFUSAL: Final = re.compile(r"^(?:(?:Get|Head|Post) \"?https?://[^\"\s]+\"?: )+[A-Z][^:\"]*$")

@@ -24,7 +24,9 @@ _INSTEAD: Final = "replace it with the secret: a JSON object with name, hostname
 _TEXT: Final = "is plain text, not JSON"
 ELSEWHERE: Final = "if it is not for a registry, move it to another directory"
 _PATH: Final = "add the directory of that file to secrets.directories, or put the file's content here"
-_FENCE: Final = re.compile(r"```[\w-]*\n(.*)\n\s*```", re.DOTALL)
+# Only the opening line: a pattern that also looks for the closing fence takes quadratic time if there is none.
+_FENCE: Final = re.compile(r"```[\w-]*\n")
+_FENCE_END: Final = "```"
 # What may be in front of a text of any kind: comments, and the marker of a YAML document.
 _LEAD: Final = re.compile(r"(?:(?:#|//|---(?=\s))[^\n]*\n|/\*.*?\*/|\s+)++", re.DOTALL)
 _COMMENT: Final = re.compile(r"^[ \t]*(?:#|//|/\*)", re.MULTILINE)
@@ -72,8 +74,8 @@ def decode(text: str, layers: int = _MOST_LAYERS) -> Any:
     `layers` is how many layers of quotes or base64 may be around the document.
     """
     text = trimmed(text)
-    if fence := _FENCE.fullmatch(text):
-        text = fence[1].strip()
+    if (fence := _FENCE.match(text)) and text.endswith(_FENCE_END):
+        text = text[fence.end() :].removesuffix(_FENCE_END).strip()
     try:
         value = parse_json(text)
     except NotJsonError as error:
@@ -150,7 +152,8 @@ def _named(text: str, error: DocumentError) -> DocumentError:
 
 
 def _named_json(text: str, start: int, error: DocumentError) -> DocumentError:
-    if text[start] in '{["':
+    # `start` is the end of a text that is only a comment.
+    if text.startswith(("{", "[", '"'), start):
         beginning = text[start : start + 1000]
         if re.search("[“”„]", beginning):
             hint = 'replace all of them with straight quotes (")'

@@ -235,11 +235,11 @@ def _invalid_now(last: ParseResult, reading: ParseResult) -> list[RegistrySecret
     invalid, present = {problem.subject for problem in reading.problems}, {each.subject for each in reading.secrets}
     missing = [secret for secret in last.secrets if secret.subject not in present]
     named = [secret for secret in missing if printable(secret.subject) in invalid]
+    others = [secret for secret in missing if printable(secret.subject) not in invalid]
     # The secrets of another address are not among the items of this one.
     sources = tuple({printable(f"{secret.origin}#") for secret in missing})
     same_source = any(subject.startswith(sources) for subject in invalid)
-    others = [secret for secret in missing if secret not in named] if same_source else []
-    return [*named, *(others if len(others) <= reading.unnamed else ())]
+    return [*named, *(others if same_source and len(others) <= reading.unnamed else ())]
 
 
 def parse_one(parse: Callable[[], RegistrySecret]) -> ParseResult:

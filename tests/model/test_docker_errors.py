@@ -13,6 +13,7 @@ from agent.model.docker_results import CliOutput, Fault, ProbeResult
 from agent.model.http_headers import parse_retry_after
 from agent.model.problem import Needs, Problem, RetryClass
 from tests.fakes import EPOCH
+from tests.rig.growth import assert_linear
 
 HOST = "registry.example.test"
 
@@ -415,3 +416,10 @@ def test_a_fault_of_the_probe_counts_only_for_output_about_the_network() -> None
     probe = ProbeResult(EPOCH, fault=Fault.DNS)
     assert problem_for("lorem ipsum", probe).code == "docker_cli_failed"
     assert problem_for(f'Get "https://{HOST}/v2/": something new', probe).code == "registry_dns"
+
+
+@pytest.mark.parametrize("begin", ["", f'Error: Get "https://{HOST}/v2/": ', 'level=info msg="'])
+@pytest.mark.parametrize("piece", ["a-", "a.", "link", "http://a", 'error="', "stat ", "denied: "])
+def test_no_text_of_a_registry_takes_quadratic_time(begin: str, piece: str) -> None:
+    """The CLI prints what a registry answers. 64 KiB of it would stop the agent for a minute."""
+    assert_linear(lambda size: read_stderr(f"{begin}{piece * (size // len(piece))}!".encode()))

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from agent.model.problems.environment import SecretInvalid
 from agent.model.secret_formats import ParseResult, after_change
 from tests.model.test_secret_formats import ONE, auth, in_a_list, in_an_answer, names, read
+from tests.rig.growth import assert_linear
 
 ENTRY: dict[str, Any] = {"auth": auth("bot:p")}
 OTHER: dict[str, Any] = {"auths": {"quay.io": ENTRY}}
@@ -66,3 +69,16 @@ def test_a_document_in_another_one_that_breaks_keeps_all_its_secrets(form: str, 
     kept = after_change(last, IN_ANOTHER[form](content, json.dumps({**ONE, "password": "new"})))
     assert (names(kept), len(names(last)), len(kept.problems)) == (names(last), 4, 1)
     assert "new" in [secret.password.reveal() for secret in kept.secrets if secret.password]
+
+
+def test_a_typo_in_very_many_secrets_takes_no_quadratic_time() -> None:
+    """Lists in a list hold more than the limit of one. The agent would do nothing else for minutes."""
+    (one,) = read(ONE).secrets
+    many = tuple(replace(one, name=f"team-{number}") for number in range(32_000))
+    problems = tuple(SecretInvalid(secret.subject, "password is missing") for secret in many)
+
+    def change(size: int) -> None:
+        kept = after_change(ParseResult(many[:size]), ParseResult(problems=problems[:size]))
+        assert len(kept.secrets) == size
+
+    assert_linear(change)

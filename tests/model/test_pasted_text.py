@@ -9,6 +9,7 @@ import pytest
 from agent.model.document_text import DocumentError, parse_json, text_of
 from agent.model.pasted_text import decode
 from agent.model.secret_formats import read_document
+from tests.rig.growth import assert_linear
 
 PASSWORD = "hunter2-hunter2"
 VALUE = {"auths": {"ghcr.io": {"auth": base64.b64encode(f"bot:{PASSWORD}".encode()).decode()}}}
@@ -115,6 +116,8 @@ def test_a_list_is_found_too(wrapping: str, text: str) -> None:
         (f"{{“password”: “{PASSWORD}”}}", "typographic quotes", "straight"),
         (f'{{"password": "{PASSWORD}"}}\n{{"a": 1}}', "something after the end of the JSON (line 2", "one list"),
         (f'{{"password": "{PASSWORD}",}}', "not JSON (line 1, column 3", "commas"),
+        ("/* to do */", "plain text", "JSON object"),
+        ("```json\n```", "is empty", "remove it"),
     ],
 )
 def test_a_text_that_is_not_json_is_called_by_its_name(text: str, fault: str, hint: str) -> None:
@@ -154,3 +157,12 @@ def test_other_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(DocumentError, match="is not UTF-8") as caught:
         text_of(data)
     assert "UTF-8" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("begin", ["", "```\n", "/*", "<", "export ", "machine ", "apiVersion: v1\ndata:\n  a: "])
+@pytest.mark.parametrize(
+    "piece", ["\n", " ", "a", "a ", "/a", "$ ", "#", "# \n", "---\n", "```\n", "/* */", '\\"', "["]
+)
+def test_no_text_takes_quadratic_time(begin: str, piece: str) -> None:
+    """A file of a megabyte would take minutes, in which the agent does nothing else: systemd would kill it."""
+    assert_linear(lambda size: read_document(f"{begin}{piece * (size // len(piece))}!", "/s/team.json", "team"))
