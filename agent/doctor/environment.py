@@ -32,9 +32,10 @@ from agent.model.problems.environment import (
 from agent.model.problems.stored_login import no_helper
 from agent.model.secret import RegistrySecret
 from agent.model.secret_environment import read_environment
-from agent.model.secret_formats import ParseResult, without_files
+from agent.model.secret_formats import ParseResult
 from agent.model.status import Engine, Flavor
 from agent.model.text import printable
+from agent.model.used_files import without_files
 from agent.settings import SecretsSettings
 from agent.settings_loader import Loaded
 from agent.settings_loader.sources import DEFAULT_FILE

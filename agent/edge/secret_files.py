@@ -20,6 +20,7 @@ from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret_fields import fields_meant
 from agent.model.secret_formats import FIELDS, ParseResult, read_document, read_fields
 from agent.model.text import escaped
+from agent.model.used_files import paths_of
 
 LARGEST: Final = 1024 * 1024
 _DEEPEST: Final = 1
@@ -69,7 +70,8 @@ def directories(directory: Path) -> list[Path]:
 def same_files(subjects: Iterable[str], used: Iterable[str | Path]) -> list[str]:
     """Return the subjects of problems that are one of the `used` files, through a link or spelled in another way."""
     files = {_resolved(path) for path in used} - {None}
-    return [subject for subject in subjects if subject.startswith("/") and _resolved(subject) in files]
+    absolute = (subject for subject in subjects if subject.startswith("/"))
+    return [subject for subject in absolute if not files.isdisjoint(map(_resolved, paths_of(subject)))]
 
 
 def _resolved(path: str | Path) -> str | None:

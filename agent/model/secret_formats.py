@@ -195,15 +195,6 @@ def read_fields(contents: Mapping[str, str], origin: str, directory: str) -> Par
     return _only_one(partial(parse_secret, values, origin, directory, directory))
 
 
-def without_files(problems: Iterable[Problem], used: Iterable[object]) -> tuple[Problem, ...]:
-    """Return the problems except those about files that are `used` otherwise.
-
-    For example a token file in the settings, or the password file of a secret.
-    """
-    known = {printable(escaped(str(path))) for path in used}
-    return tuple(problem for problem in problems if problem.subject not in known)
-
-
 def after_reading(last: Mapping[str, ParseResult], readings: Mapping[str, ParseResult]) -> dict[str, ParseResult]:
     """Apply `after_change` to each file of a directory.
 

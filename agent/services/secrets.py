@@ -14,7 +14,8 @@ from agent.blocking import BlockingCalls, NoThreadError
 from agent.model.plan import SecretSet
 from agent.model.problem import Problem
 from agent.model.secret import RegistrySecret
-from agent.model.secret_formats import ParseResult, without_files
+from agent.model.secret_formats import ParseResult
+from agent.model.used_files import without_files
 from agent.services.ports import Clock, FileWatcher, Log, Reporter, SecretFiles
 from agent.services.retries import retrying
 from agent.services.secret_sources import AddressSource, DirectorySource, Fetch, signature_of

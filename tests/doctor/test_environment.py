@@ -32,9 +32,12 @@ async def test_a_file_that_is_used_otherwise_is_no_bad_secret(tmp_path: Path) ->
     (tmp_path / "link").symlink_to(tmp_path)
     (tmp_path / "s").mkdir()
     (tmp_path / "s/password").write_text("p")
+    (tmp_path / "s/token.json").write_text('{"token": "p"}')
     (tmp_path / "s/google.json").write_text('{"type": "authorized_user"}')
     secret = {"name": "one", "hostname": "ghcr.io", "username": "a", "password_file": f"{tmp_path}/link/s/password"}
     (tmp_path / "s/a.json").write_text(json.dumps(secret))
+    other = {**secret, "name": "two", "hostname": "quay.io", "password_file": f"{tmp_path}/link/s/token.json"}
+    (tmp_path / "s/b.json").write_text(json.dumps(other))
     environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "s/google.json")}
     _, checks = await secrets(SecretsSettings(directories=(tmp_path / "s",)), environ, SecretUrl(HttpClient()))
     assert [check.outcome for check in checks] == [Outcome.OK]

@@ -15,9 +15,9 @@ from agent.model.secret_formats import (
     after_reading,
     read_answer,
     read_document,
-    without_files,
 )
 from agent.model.text import escaped
+from agent.model.used_files import without_files
 
 PASSWORD: Final = "hunter2-hunter2"
 LOGIN: Final = {"username": "bot", "password": PASSWORD}
@@ -147,6 +147,14 @@ def test_a_file_with_another_use_is_not_reported_as_a_secret() -> None:
     problems = [SecretInvalid(escaped(path), "is not JSON") for path in ("/s/token", "/s/a\x1bb", "/s/other")]
     assert without_files(problems, ["/s/token", "/s/a\x1bb"]) == (problems[2],)
     assert without_files(problems, []) == tuple(problems)
+
+
+@pytest.mark.parametrize("path", ["/s/token.json", "/s/token#2.json"])
+def test_a_file_with_another_use_may_hold_json(path: str) -> None:
+    """Then its warning is about the secret that the file does not hold."""
+    (problem,) = read({"token": PASSWORD}, path).problems
+    (other,) = read({"token": PASSWORD}, "/s/token").problems
+    assert (problem.subject, without_files([problem, other], [path])) == (f"{path}#team", (other,))
 
 
 @pytest.mark.parametrize(

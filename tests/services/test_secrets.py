@@ -258,6 +258,35 @@ async def test_the_password_file_of_a_secret_is_no_bad_secret(
         assert (bench.record.codes, bench.record.ok[-1]) == ([], True)
 
 
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"token": "p", "expires_at": "2030-01-01T00:00:00Z"},
+        {"username": "bot", "password": "p", "expires_in": 3600},
+        {"access_token": "p", "expires_in": 3600},
+        {"Username": "bot", "Secret": "p"},
+    ],
+)
+async def test_a_password_file_with_json_is_no_bad_secret(
+    bench: Bench, tmp_path_factory: pytest.TempPathFactory, content: object, link: bool
+) -> None:
+    """In each form that a password file may have. So is a token file of the settings, but no other file."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "link"
+    elsewhere.symlink_to(bench.directory)
+    directory = elsewhere if link else bench.directory
+    for name in ("ghcr-token.json", "status-token.json", "other.json"):
+        bench.write(name, content)
+    bench.settings = replace(bench.settings, status=StatusSettings(token_file=directory / "status-token.json"))
+    bench.write("a.json", item("one", password=None, password_file=f"{directory}/ghcr-token.json"))
+    async with bench.running():
+        ((_, message),) = bench.record.open[f"secrets:{bench.directory}"]
+        assert message.startswith(f"secret other of {bench.directory}/other.json: ")
+        (bench.directory / "other.json").unlink()
+        await bench.pass_seconds(1)
+        assert (bench.record.codes, bench.record.ok[-1]) == ([], True)
+
+
 async def test_a_file_that_a_variable_names_is_no_bad_secret(bench: Bench) -> None:
     """The hint about a Google credential file asks for this variable, so the warning must clear then."""
     bench.write("google.json", {"type": "authorized_user"})
