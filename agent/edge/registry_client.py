@@ -259,9 +259,9 @@ class RegistryClient:
 
 def _note_server(error: Exception, registry: Registry, url: str) -> None:
     """Add to an error that another server failed than the registry: its token server."""
-    host = URL(url).host
-    if host != registry.host:
-        error.add_note(f"at its token server {host}")
+    server = URL(url)
+    if server.host != registry.host:
+        error.add_note(f"at its token server {server.host_port_subcomponent}")
 
 
 class _AnyCertificate(HttpClient):

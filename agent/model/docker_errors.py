@@ -13,9 +13,11 @@ from agent.model.problem import Problem
 from agent.model.problems import registry as problems
 from agent.model.problems.environment import DockerCliFailed
 from agent.model.problems.stored_login import ConfigUnwritable
+from agent.model.registry import Registry
+from agent.model.text import HOST_WORD
 
 _LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
-_URL_HOST: Final = re.compile(r"https?://([\w.:-]+)")
+_URL_HOST: Final = re.compile(r"https?://([\w.:-]+)|\bat its token server ([\w.:-]+)")
 _FILE_CALL: Final = r"(?:open\w*|mkdir\w*|rename\w*|write|close|f?sync|chmod|\w*link\w*) /\S*(?:/logins-|config\.json)"
 _UNSAVED: Final = re.compile(
     rf"^(?:error saving credentials: .*?|{_FILE_CALL}.*?)(no space left|quota exceeded|read-only file system"
@@ -104,7 +106,7 @@ def not_a_registry(hostname: str, probe: ProbeResult) -> Problem:
     return problems.NotARegistry(
         hostname,
         f"{hostname} does not answer like a registry: status {probe.status} with a page or a redirect to another host",
-        hint=hints.NOT_A_REGISTRY,
+        hint=_about(hints.NOT_A_REGISTRY, probe.token_server or Registry(hostname).api_host, hostname),
     )
 
 
@@ -170,42 +172,58 @@ def _forbidden(status: int, hostname: str, secret: str, probe: ProbeResult, body
 
 def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
     cause = f": {detail}" if detail else ""
-    at = _token_server(hostname, detail)
+    failed, at = _failed_host(hostname, detail), _token_server(hostname, detail)
     match fault:
         case Fault.DNS:
-            own_name = hostname.partition(":")[0]
             found = _LOOKED_UP.search(detail)
-            looked_up = found[1] if found else own_name
+            looked_up = found[1] if found else failed.partition(":")[0]
+            own = hostname if found else Registry(hostname).api_host
             # A registry may refer to another host for the token, and that name may be the wrong one.
-            name = hostname if looked_up == own_name else f"{looked_up}, to which {hostname} redirects,"
+            name = hostname if looked_up == own.partition(":")[0] else f"{looked_up}, to which {hostname} redirects,"
             lookup = command("getent hosts", looked_up)
             hint = hints.dns_hint(lookup) if lookup else None
             return problems.RegistryDns(hostname, f"the name {name} does not resolve to an address{cause}", hint=hint)
         case Fault.UNREACHABLE:
-            return _unreachable(hostname, f"no connection to {hostname}{at}{cause}", detail)
+            return _unreachable(hostname, f"no connection to {hostname}{at}{cause}", detail, failed)
         case Fault.TLS:
             kind = problems.OwnCertificatesUnusable if hints.NAMES_CA_VARIABLE.search(detail) else problems.RegistryTls
             hint = None if kind is problems.OwnCertificatesUnusable else hints.certificate_hint(detail, hostname)
             return kind(hostname, f"no secure connection to {hostname}{at}{cause}", hint=hint)
         case Fault.TIMEOUT:
-            return problems.RegistryTimeout(hostname, f"{hostname} did not answer in time{at}{cause}")
+            hint = _about(problems.RegistryTimeout.hint, failed, hostname)
+            return problems.RegistryTimeout(hostname, f"{hostname} did not answer in time{at}{cause}", hint=hint)
         case Fault.NONSENSE:
             message = f"{hostname} does not answer like a registry{at}{cause}"
-            return problems.NotARegistry(hostname, message, hint=hints.NOT_A_REGISTRY)
+            return problems.NotARegistry(hostname, message, hint=_about(hints.NOT_A_REGISTRY, failed, hostname))
 
 
-def _unreachable(hostname: str, message: str, detail: str) -> Problem:
+def _unreachable(hostname: str, message: str, detail: str, failed: str) -> Problem:
     if not hints.ABOUT_PROXY.search(detail):
-        return problems.RegistryUnreachable(hostname, message)
+        hint = _about(problems.RegistryUnreachable.hint, failed, hostname)
+        return problems.RegistryUnreachable(hostname, message, hint=hint)
     if hints.FROM_CAPTIVE_PORTAL.search(message):
         return problems.NotARegistry(hostname, message, hint=hints.CAPTIVE_PORTAL)
     if hints.PROXY_RULES_REFUSE.search(message):
-        return problems.RegistryUnreachable(hostname, message, hint=hints.proxy_rules("HOST"))
+        return problems.RegistryUnreachable(hostname, message, hint=_about(hints.proxy_rules("HOST"), failed, hostname))
     return problems.ProxySettingUnusable(hostname, message)
 
 
 def _token_server(hostname: str, detail: str) -> str:
-    """Name the server that failed, if it is not the registry. The last URL in the CLI's text is its URL."""
-    hosts = _URL_HOST.findall(detail)
-    own = {hostname, "registry-1.docker.io"} if hostname == "docker.io" else {hostname}
-    return f" (at its token server {hosts[-1]})" if hosts and hosts[-1].lower() not in own else ""
+    """Name the server that failed, if it is not the registry, and the detail does not name it anyway."""
+    failed = _failed_host(hostname, detail)
+    own = {hostname, Registry(hostname).api_host}
+    return "" if failed.lower() in own or "at its token server" in detail else f" (at its token server {failed})"
+
+
+def _failed_host(hostname: str, detail: str) -> str:
+    """Return the host that failed, as a URL has it: the last one that the text names, or else the registry's own.
+
+    In the CLI's text, the URL of a token server follows that of the registry.
+    """
+    found = [match[1] or match[2] for match in _URL_HOST.finditer(detail)]
+    return found[-1].rstrip(".:") if found else Registry(hostname).api_host
+
+
+def _about(hint: str, failed: str, hostname: str) -> str:
+    """Return a hint about the host that failed. It may be another one than that of the secret, which replaces HOST."""
+    return hint if failed.lower() == hostname else HOST_WORD.sub(lambda _: shown(failed), hint)

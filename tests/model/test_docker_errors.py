@@ -418,6 +418,66 @@ def test_a_fault_of_the_probe_counts_only_for_output_about_the_network() -> None
     assert problem_for(f'Get "https://{HOST}/v2/": something new', probe).code == "registry_dns"
 
 
+FAILED = {
+    'Get "https://registry.gitlab.com/v2/": Get "https://gitlab.com/jwt/auth?a=b": {}': (
+        "registry.gitlab.com",
+        "gitlab.com",
+    ),
+    'Get "https://registry.gitlab.com/v2/": {}': ("registry.gitlab.com", "registry.gitlab.com"),
+    'Get "https://registry-1.docker.io/v2/": {}': ("docker.io", "registry-1.docker.io"),
+    'Get "https://registry-1.docker.io/v2/": Get "https://auth.docker.io/token": {}': ("docker.io", "auth.docker.io"),
+    'Get "https://h/v2/": Get "https://auth.example:8443/token": {}': (HOST, "auth.example:8443"),
+    "dial tcp: {}": ("docker.io", "registry-1.docker.io"),
+}
+"""What docker prints, its registry, and the host that failed."""
+
+
+@pytest.mark.parametrize(("text", "hosts"), FAILED.items())
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("Forbidden", "ask your network administrator to allow {} in the rules of the proxy"),
+        ("dial tcp 192.0.2.1:443: connect: connection refused", "run `curl https://{}/v2/`; if it does not connect"),
+        ("context deadline exceeded", "run `curl https://{}/v2/` and send the result"),
+        ("unable to decode token response", "open https://{}/v2/ in a browser"),
+    ],
+)
+def test_the_hint_is_about_the_host_that_failed(text: str, hosts: tuple[str, str], words: str, hint: str) -> None:
+    """The registry itself may work. Docker Hub has another name in Docker than in a secret."""
+    fault = {"Forbidden": Fault.UNREACHABLE, "unable to decode token response": Fault.NONSENSE}.get(words)
+    output = read_stderr(text.format(words).encode())
+    if "https" not in text and fault:
+        output = CliOutput(f"the proxy refused the request: {words}", fault=fault)
+    hostname, failed = hosts
+    assert hint.format(failed) in explain(output, None, hostname, "team").hint
+
+
+@pytest.mark.parametrize(
+    ("fault", "hint"),
+    [
+        (Fault.UNREACHABLE, "`curl https://auth.example:8443/v2/`"),
+        (Fault.TIMEOUT, "`curl https://auth.example:8443/v2/`"),
+        (Fault.DNS, "`getent hosts auth.example`"),
+    ],
+)
+def test_the_hint_is_about_the_token_server_that_the_agent_itself_did_not_reach(fault: Fault, hint: str) -> None:
+    """The message names it once."""
+    probe = ProbeResult(EPOCH, fault, "at its token server auth.example:8443")
+    problem = explain(CliOutput("dial tcp"), probe, HOST, "team")
+    assert (hint in problem.hint, problem.message.count("token server")) == (True, 1)
+    hub = explain(CliOutput("dial tcp"), ProbeResult(EPOCH, Fault.DNS), "docker.io", "team")
+    assert hub.message == "the name docker.io does not resolve to an address"
+    assert "`getent hosts registry-1.docker.io`" in hub.hint
+
+
+def test_a_page_of_a_token_server_is_looked_at_there() -> None:
+    """And that of Docker Hub where docker asks."""
+    page = ProbeResult(EPOCH, status=302, registry=False)
+    assert "https://registry-1.docker.io/v2/" in explain(CliOutput(""), page, "docker.io", "team").hint
+    page = replace(page, token_server="auth.example")
+    assert "https://auth.example/v2/" in explain(CliOutput(""), page, HOST, "team").hint
+
+
 @pytest.mark.parametrize("begin", ["", f'Error: Get "https://{HOST}/v2/": ', 'level=info msg="'])
 @pytest.mark.parametrize("piece", ["a-", "a.", "link", "http://a", 'error="', "stat ", "denied: "])
 def test_no_text_of_a_registry_takes_quadratic_time(begin: str, piece: str) -> None:

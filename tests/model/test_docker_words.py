@@ -196,6 +196,7 @@ FAULTS: Final = (
         RegistryTimeout(
             HOST,
             f"{HOST} did not answer in time (at its token server Auth.example): Get https://Auth.example/token: slow",
+            hint=RegistryTimeout.hint.replace("HOST", "Auth.example"),
         ),
     ),
     (Fault.TIMEOUT, f"https://{HOST}/", RegistryTimeout(HOST, f"{HOST} did not answer in time: https://{HOST}/")),
