@@ -78,20 +78,26 @@ def no_inodes(directory: Path) -> bool:
     return found.f_files > 0 and (found.f_ffree if os.geteuid() == 0 else found.f_favail) == 0
 
 
-def replacement_hint(path: Path) -> str | None:
-    """Return what to do about a config.json that is not a regular file, or None if it is one. Blocks."""
+def replacement_hint(path: Path, account: Account | None = None) -> str | None:
+    """Return what to do about a config.json that is not a regular file, or None if it is one. Blocks.
+
+    `account` is by default the agent's own user.
+    """
     if path.is_file():
         return None
     where = shown(path)
     if is_mount_point(path):
         return f"mount a regular file at {where}, and restart the container: {EMPTY_MOUNT}"
     if path.is_symlink():
-        return f"remove the link{_run('rm', path)}"
+        return f"remove the link{_removal('rm', path)}"
     if not path.is_dir():
         return f"move {where} away: Docker needs a regular file there"
     if not _is_empty(path):
         return f"move the directory {where} away: Docker needs a file there"
-    return f"remove the empty directory{_run('rmdir', path)}; {EMPTY_MOUNT}"
+    # `docker run -v` makes it and its directory as root. As root, too, `rmdir` removes nothing of value.
+    is_roots = not _is_writable(path.parent) and _is_dockers_own(path.parent, account or Account.own())
+    removal = _run("sudo rmdir", path) if is_roots else _removal("rmdir", path)
+    return f"remove the empty directory{removal}; {EMPTY_MOUNT}"
 
 
 def permission_hint(path: Path, error: int | None, unit: str | None, account: Account | None = None) -> str | None:
@@ -119,7 +125,7 @@ def _other(path: Path, directory: Path, error: int) -> str:
     link = _broken_link(path) if error in (errno.ENOENT, errno.ELOOP) else None
     if link is not None:
         create = f", or create {shown(directory)}" if error == errno.ENOENT else ""
-        return f"remove the link{_run('rm', link)}{create}"
+        return f"remove the link{_removal('rm', link)}{create}"
     if error == errno.ENOTDIR and path.parent.is_file():
         return f"move the file {shown(path.parent)} away: Docker needs a directory there"
     return f"check {shown(directory)} and its file system: the message shows what is wrong there"
@@ -163,6 +169,17 @@ def _broken_link(path: Path) -> Path | None:
 def leads_nowhere(place: Path) -> bool:
     """Return whether the path is a link to something that does not exist. Blocks."""
     return place.is_symlink() and not place.exists()
+
+
+def _is_writable(directory: Path) -> bool:
+    return os.access(directory, os.W_OK | os.X_OK)
+
+
+def _removal(program: str, path: Path) -> str:
+    """Return the end of "remove the link" like `_run`, but with a command only if it works for the agent's user."""
+    if _is_writable(path.parent):
+        return _run(program, path)
+    return f" {shown(path)} (only root and the owner of {shown(path.parent)} can do this)"
 
 
 def _run(program: str, path: Path) -> str:

@@ -12,6 +12,7 @@ from agent.blocking import BlockingCalls
 from agent.model.rejected_program import RejectedProgram
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_EXECUTABLE: Final = 0o111
 _SEARCHES: Final = BlockingCalls("programs", limit=16)
 
 
@@ -43,8 +44,17 @@ def rejected_program(name: str, path: str | None) -> RejectedProgram | None:
         if candidate.is_file():
             writable = _writable(candidate)
             if writable is not None or not os.access(candidate, os.X_OK):
-                return RejectedProgram(candidate, writable)
+                return RejectedProgram(candidate, writable, _chmod(candidate))
     return None
+
+
+def _chmod(program: Path) -> str | None:
+    """Return the command that lets this user execute `program`, or None if its mode already does."""
+    found = program.stat()
+    if found.st_mode & _EXECUTABLE == _EXECUTABLE:
+        return None
+    # A file of another user is root's: `_writable` accepts no other.
+    return "chmod +x" if os.geteuid() in (0, found.st_uid) else "sudo chmod a+x"
 
 
 def _candidates(name: str, path: str | None) -> Iterator[Path]:

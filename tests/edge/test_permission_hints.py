@@ -79,6 +79,27 @@ async def test_the_hint_about_what_is_there_instead_of_a_file_works(tmp_path: Pa
     assert logins(config.path) == {"ghcr.io"}
 
 
+@only_root
+@pytest.mark.parametrize("kind", ["empty directory", "link", "directory elsewhere"])
+def test_what_root_made_is_not_removed_without_root(open_place: Path, kind: str) -> None:
+    """`docker run -v ~/.docker/config.json:…` makes both. As root, `rmdir` does no harm, and `rm` could."""
+    directory = open_place / ("elsewhere" if "elsewhere" in kind else ".docker")
+    directory.mkdir(mode=0o755)
+    path = directory / "config.json"
+    path.symlink_to("/dev/null") if kind == "link" else path.mkdir()
+    ask = (
+        "from pathlib import Path; from agent.edge.permission_hints import Account, replacement_hint\n"
+        f"ada = Account({_ADA}, 'nobody', Path({str(open_place)!r}))\n"
+        f"print(replacement_hint(Path({str(path)!r}), ada))"
+    )
+    hint = run_in_mounts(f"{AS_ADA}{shlex.join([sys.executable, '-c', ask])}")
+    if kind == "empty directory":
+        assert f"`sudo rmdir {path}`" in hint
+    else:
+        assert f"{path} (only root and the owner of {directory} can do this)" in hint
+        assert "`" not in hint
+
+
 @pytest.mark.parametrize("kind", ["full directory", "pipe"])
 async def test_what_may_be_of_value_is_moved_not_removed(tmp_path: Path, kind: str) -> None:
     config = DockerConfigFile(tmp_path)

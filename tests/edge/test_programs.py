@@ -2,7 +2,9 @@
 
 import os
 import re
+import shlex
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from agent.edge.programs import find_program, rejected_program, search
+from tests.edge.test_docker_config import open_place, run_in_mounts
 from tests.rig.waiting import PATIENCE_S
+
+__all__ = ["open_place"]
 
 
 @pytest.fixture
@@ -101,6 +106,30 @@ def test_the_command_makes_a_program_executable(directory: Path) -> None:
     (fix,) = re.findall("`(.*?)`", rejected.hint)
     subprocess.run(["sh", "-c", fix], check=True, timeout=20)
     assert find_program("docker", str(directory)) == directory / "docker"
+
+
+def hint_for(directory: Path) -> str:
+    ask = f"from agent.edge.programs import rejected_program as r; print(r('docker', {str(directory)!r}).hint)"
+    return shlex.join([sys.executable, "-c", ask])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files that another user cannot change")
+def test_a_program_of_root_needs_sudo(open_place: Path) -> None:
+    """Without it, the command fails for the agent's user."""
+    program = open_place / "docker"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o644)
+    hint = run_in_mounts(f"setpriv --reuid 65534 --clear-groups {hint_for(open_place)}")
+    assert hint == f"make it executable: `sudo chmod a+x {program}`"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_mode_that_is_right_is_not_the_cause(open_place: Path) -> None:
+    """On a file system that is mounted with noexec, the command would change nothing."""
+    program = open_place / "docker"
+    make = f"mount -t tmpfs -o noexec,mode=755 none {open_place} && touch {program} && chmod 755 {program}"
+    hint = run_in_mounts(f"{make} && {hint_for(open_place)}")
+    assert hint == f"check the mount options of {open_place}: noexec there lets no program run"
 
 
 async def test_a_hanging_directory_blocks_only_one_thread(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
