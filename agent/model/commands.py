@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Final
 
-from agent.model.text import CONTROL, ESCAPED_HOST, HOST_WORD, printable
+from agent.model.text import CONTROL, HOST_WORD, literal, printable
 
 _LONGEST: Final = 400
 # A back quote would end the command in the hint. `Problem` replaces the word HOST in a hint with its subject.
@@ -32,4 +32,4 @@ def shown(outside: object) -> str:
 
     A back quote would look like the start of a command, and `Problem` would replace the word HOST.
     """
-    return HOST_WORD.sub(ESCAPED_HOST, printable(str(outside).replace("`", "'"), 300))
+    return literal(printable(str(outside).replace("`", "'"), 300))

@@ -36,8 +36,11 @@ def ecr_token(password: str) -> str:
         user, token = login_of(packed)
     except ValueError:
         return password
+    # `echo` adds a line end. A token has no other control characters.
+    if user == ECR_USER and token.strip().isprintable():
+        return token.strip()
     # Decoded, a bare token is JSON. It has a colon too.
-    return token if user == ECR_USER else packed if _is_token(packed) else password
+    return packed if _is_token(packed) else password
 
 
 def is_ecr_token(password: str) -> bool:

@@ -12,6 +12,7 @@ from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.secret import RegistrySecret, parse_secret
 from agent.model.secret_formats import MOST_SECRETS, ParseResult, over_limit, parse_one, read_document
+from agent.model.text import literal
 
 SECRETS: Final = "REGISTRY_AGENT_SECRETS"
 GITPOD: Final = "GITPOD_IMAGE_AUTH"
@@ -45,7 +46,9 @@ def _of_variable(problem: Problem) -> Problem:
     hint = problem.hint.removesuffix(ELSEWHERE).removesuffix("; ")
     if hint in ("", SecretInvalid.hint):
         hint = "fix the variable that the message names"
-    return problem if _RESTART in hint else SecretInvalid(problem.subject, problem.message, hint=f"{hint}, {_RESTART}")
+    if _RESTART in hint:
+        return problem
+    return SecretInvalid(problem.subject, problem.message, hint=f"{literal(hint)}, {_RESTART}")
 
 
 def _codespaces(name: str, environ: Mapping[str, str]) -> RegistrySecret:

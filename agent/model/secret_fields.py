@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
+from agent.model.commands import shown
 from agent.model.encoded_login import login_of
 from agent.model.helper_names import HELPER_NAME, OWN_HELPER, PREFIX
 from agent.model.leftovers import ENCRYPTED, PLACEHOLDER, QUOTES, leftover
@@ -80,13 +81,14 @@ class Fields:
         for key, inner in self._value.items():
             # Only a whole secret: what is next to the key would be lost.
             if isinstance(inner, Mapping) and {field, "hostname"} <= inner.keys():
-                shown = printable(key, 40)
-                return self.invalid(f"{fault}; it is under the key {shown}", f"keep only what is under the key {shown}")
+                name = printable(key, 40)
+                return self.invalid(
+                    f"{fault}; it is under the key {name}", f"keep only what is under the key {shown(name)}"
+                )
         for key in self._value:
             if key != field and _folded(key) in _OTHER_NAMES.get(field, ()):
-                return self.invalid(
-                    f"{fault}; the key {key} is not one of the agent's fields", f"rename the key {key} to {field}"
-                )
+                fault = f"{fault}; the key {key} is not one of the agent's fields"
+                return self.invalid(fault, f"rename the key {shown(key)} to {field}")
         return self.invalid(fault, f"add {field} to the secret: {_MEANINGS[field]}")
 
     def registry(self) -> Registry:
@@ -121,15 +123,18 @@ class Fields:
         if username is not None or password is not None or auth is None:
             return username, password
         try:
-            username, text = login_of(auth)
+            user, text = login_of(auth)
         except ValueError:
             hint = "write username and password instead of auth"
             raise self.invalid("auth is not the base64 of user:password", hint) from None
-        return username or None, Sensitive(text) if text.strip() else None
+        return self._text("username", user), self._password(text)
 
     def text(self, field: str) -> str | None:
         """Return a field without blanks around it. A field that is missing, null or empty is None."""
-        text = trimmed(self._string(field) or "")
+        return self._text(field, self._string(field) or "")
+
+    def _text(self, field: str, value: str) -> str | None:
+        text = trimmed(value)
         # People paste host names with a line break, and parse_hostname removes it.
         if field != "hostname" and _CONTROL.search(text):
             raise self.invalid(f"{field} contains a control character, such as a line break")
@@ -143,7 +148,10 @@ class Fields:
         value = self._value.get("password")
         # A Google key is JSON, so people write it as JSON, without quotes around it.
         text = json.dumps(value) if is_google_key(value) else self._string("password")
-        text = (text or "").rstrip("\r\n")
+        return self._password(text or "")
+
+    def _password(self, text: str) -> Sensitive | None:
+        text = text.rstrip("\r\n")
         if "\0" in text:
             raise self.invalid(
                 "password contains a NUL character", "save the password as UTF-8 text, without NUL bytes"

@@ -21,6 +21,11 @@ HOST_WORD: Final = re.compile(r"\bHOST\b")
 ESCAPED_HOST: Final = "H\ue000OST"
 
 
+def literal(hint: str) -> str:
+    """Return the hint of one problem for another one. The subject is in it already, and any other HOST has to stay."""
+    return HOST_WORD.sub(ESCAPED_HOST, hint)
+
+
 def named_path(name: str, path: object) -> str:
     """Return `NAME PATH` for messages. `name` is the setting or variable that should hold the path.
 

@@ -11,6 +11,7 @@ from agent.model.problem import Problem, RetryClass
 from agent.model.problems import codes
 from agent.model.registry import Registry
 from agent.model.stored_state import Rejection
+from agent.model.text import literal
 from agent.services.ports import ConfirmedTime, StateFile
 from agent.settings import CloudSettings, RetrySettings
 
@@ -61,7 +62,7 @@ class Rejections:
         # An older or newer version of the agent may have stored a code that this one does not know.
         if left <= timedelta() or kind is None:
             return None
-        problem = kind(hostname, rejection.message, hint=rejection.hint, retry_class=rejection.retry_class)
+        problem = kind(hostname, rejection.message, hint=literal(rejection.hint), retry_class=rejection.retry_class)
         return problem, left
 
     def record(self, login: Login, problem: Problem, wait: timedelta, credential: Credential | None = None) -> None:

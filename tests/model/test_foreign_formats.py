@@ -77,6 +77,8 @@ def test_a_whole_login_is_used(value: dict[str, Any], host: str, user: str) -> N
         ({"passwords": [{"value": PASSWORD}], "username": "x"}, "admin passwords of an Azure", "login server"),
         ({"data": {"auths": "ENC[AES256_GCM,data:x]"}, "sops": {"kms": []}}, "encrypted with SOPS", "sops --decrypt"),
         ({"registry": {"hostname": "ghcr.io", "username": "bot"}}, "under the key registry", "keep only what is under"),
+        ({"HOST": "ghcr.io", "username": "bot"}, "the key HOST is", "rename the key HOST to hostname"),
+        ({"`HOST": {"hostname": "ghcr.io"}}, "under the key `HOST", "keep only what is under the key 'HOST"),
         ({"ARN": "x", "SecretString": PASSWORD}, "SecretString in /s/team.json is a single value", "hostname"),
         ({"username": "bot", "password": PASSWORD}, "hostname is missing", "such as ghcr.io"),
         ({"data": {"username": "bot", "password": PASSWORD}}, "hostname is missing", "such as ghcr.io"),

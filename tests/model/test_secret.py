@@ -13,6 +13,7 @@ from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import Registry
 from agent.model.secret import Kind, RegistrySecret, Scope, parse_secret
+from agent.model.secret_formats import read_document
 from agent.model.sensitive import Sensitive
 from tests.problems import raises_problem
 
@@ -155,6 +156,7 @@ PASTED: Final = {
     "as it is": TOKEN,
     "with AWS: in front": f"AWS:{TOKEN}",
     "the authorizationToken": base64.b64encode(f"AWS:{TOKEN}".encode()).decode(),
+    "the authorizationToken with a line end": base64.b64encode(f"AWS:{TOKEN}\n".encode()).decode(),
     "in lines": "\n".join(TOKEN[n : n + 60] for n in range(0, len(TOKEN), 60)),
     "the authorizationToken in lines": base64.encodebytes(f"AWS:{TOKEN}".encode()).decode(),
 }
@@ -183,6 +185,31 @@ def test_an_auth_of_docker_is_a_login() -> None:
     assert (parsed.username, parsed.password) == ("bot", Sensitive(PASSWORD))
     assert parse_secret(secret(password="own", auth=auth), "f", "x").password == Sensitive("own")
     assert "auth is not the base64" in fault(secret(username=None, password=None, auth=PASSWORD)).message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"bot:{PASSWORD}\n", ("bot", PASSWORD)),
+        (f" bot :{PASSWORD}\r\n", ("bot", PASSWORD)),
+        (f"bot:{PASSWORD}\0x", "password contains a NUL character"),
+        (f"b\not:{PASSWORD}", "username contains a control character"),
+        ("bot:\n", "password is missing or empty"),
+        (f":{PASSWORD}", "username is missing"),
+    ],
+)
+def test_an_auth_obeys_the_rules_of_its_two_fields(text: str, expected: tuple[str, str] | str) -> None:
+    """`echo bot:p | base64` ends with a line end. A Docker file with this `auth` gives the same login."""
+    auth = base64.b64encode(text.encode()).decode()
+    fields = secret(username=None, password=None, auth=auth)
+    docker = read_document(json.dumps({"auths": {"ghcr.io": {"auth": auth}}}), "f", "x")
+    if isinstance(expected, str):
+        assert expected in fault(fields).message
+        assert docker.secrets == ()
+    else:
+        parsed = parse_secret(fields, "f", "x")
+        assert (parsed.username, parsed.password) == (expected[0], Sensitive(expected[1]))
+        assert (docker.secrets[0].username, docker.secrets[0].password) == (parsed.username, parsed.password)
 
 
 @pytest.mark.parametrize("field", ["hostname", "username", "region", "kind", "scope", "external_id", "session_token"])

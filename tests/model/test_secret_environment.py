@@ -102,6 +102,7 @@ def test_a_bad_gitpod_item_affects_no_other_item(item: str) -> None:
         (codespaces("A", SERVER="$SERVER", USER="$USER"), "a placeholder", "placeholder in hostname and username"),
         (codespaces("A", SERVER="ghcr io"), "is not a host name", "fix the variable that the message names"),
         (codespaces("A", USER="a:b"), "contains a colon", "fix the variable that the message names"),
+        ({"REGISTRY_AGENT_SECRETS": '{"HOST": "ghcr.io"}'}, "hostname is missing", "rename the key HOST to hostname"),
         ({"GITPOD_IMAGE_AUTH": "ghcr.io:x"}, "base64(user:password)", "encode the user name"),
     ],
 )

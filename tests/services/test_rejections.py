@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agent.edge.state_file import StateFile
+from agent.model.commands import shown
 from agent.model.plan import Login
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import AwsAccessDenied
@@ -37,7 +38,7 @@ async def test_a_refusal_survives_a_restart(tmp_path: Path) -> None:
     state_file = StateFile.loaded(tmp_path / "state", config)
     secret = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "hunter2-secret"}
     login, other = plan(secret).logins[0], plan({**secret, "password": "another"}).logins[0]
-    record(state_file, login, LoginRejected("ghcr.io", "it said no", hint="ask"))
+    record(state_file, login, LoginRejected("ghcr.io", "it said no", hint=f"ask HOST in {shown('/HOST/x')}"))
     await state_file.flush()
 
     clock = FakeClock()
@@ -48,7 +49,7 @@ async def test_a_refusal_survives_a_restart(tmp_path: Path) -> None:
     assert (problem.code, problem.message, problem.hint, problem.retry_class) == (
         "login_rejected",
         "it said no",
-        "ask",
+        "ask ghcr.io in /HOST/x",
         RetryClass.REJECTED,
     )
     assert wait == WAIT
