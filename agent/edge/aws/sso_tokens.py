@@ -42,6 +42,9 @@ class _Renewed:
     login: Login
     replaces: tuple[Login, ...]
 
+    def counts(self, in_file: Login | None) -> bool:
+        return in_file in (self.login, *self.replaces)
+
 
 class SsoTokens:
     """The cache that the SDK gets instead of its `JSONFileCache`. It never fails to save, and blocks nothing.
@@ -65,11 +68,7 @@ class SsoTokens:
         Not even a renewed token that ends later is better: it may belong to another user, or be revoked.
         """
         self._files = files
-        self._renewed = {
-            key: renewed
-            for key, renewed in self._renewed.items()
-            if files.get(key) in (renewed.login, *renewed.replaces)
-        }
+        self._renewed = {key: renewed for key, renewed in self._renewed.items() if renewed.counts(files.get(key))}
         for login in (*files.values(), *(renewed.login for renewed in self._renewed.values())):
             self._learn(login)
 
@@ -77,8 +76,8 @@ class SsoTokens:
         return key in self._files
 
     def __getitem__(self, key: str) -> Login:
-        in_file = self._files[key]
-        login = self._renewed[key].login if key in self._renewed else in_file
+        in_file, renewed = self._files[key], self._renewed.get(key)
+        login = renewed.login if renewed is not None and renewed.counts(in_file) else in_file
         self._given[key] = (in_file, login)
         return login
 

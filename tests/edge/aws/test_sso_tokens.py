@@ -183,6 +183,7 @@ async def test_prefers_a_login_that_another_fetch_has_seen_during_a_renewal(home
     assert tokens["s"] == former
     tokens.update({"s": new})
     tokens["s"] = {**former, "expiresAt": datetime.now(UTC) + VALID}
+    assert tokens["s"] == new, "a fetch that waited for the renewal gets the former person's token"
     tokens.update({"s": new})
     assert tokens["s"] == new
 
