@@ -32,7 +32,7 @@ def with_lines(document: Document, registry: Registry, is_ours: Ownership) -> Do
     """Return the document with the registry's lines, and without the login that the agent has stored in the file.
 
     Returns the same document if nothing changes, or if a person's line is there, or a person's login that Docker uses.
-    Docker ignores the file if it gets its logins from a helper. A person's login that only podman uses keeps only
+    Docker ignores the file if it gets its logins from a helper. A person's login under podman's own key keeps only
     podman from asking the agent.
     """
     key, helpers, login = registry.docker_key, helpers_by_key(document), find(document, registry.docker_key)

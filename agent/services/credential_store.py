@@ -146,7 +146,10 @@ class CredentialStore:
         try:
             return await self._remove(registry, own, is_due, keep_line=keep_line)
         except ProblemError:
-            if is_due():
+            # With `keep_line`, a newer login may be served that could not be stored.
+            served = self._served.entry(registry.docker_key)
+            is_old = served is not None and self._hashes.digest(registry.docker_key, served) in own
+            if is_due() and (is_old or not keep_line):
                 self._served.withdraw(registry)
             raise
 

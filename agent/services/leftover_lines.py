@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from agent.model.desired_login import MEMORY, DesiredLogin, StoreResult
+from agent.model.desired_login import CONFIG_FILE, MEMORY, DesiredLogin
 from agent.model.problem import ProblemError
 from agent.services.credential_store import CredentialStore
 from agent.services.managed_login import FAILED_CHECK_S, ManagedLogin
@@ -58,34 +58,31 @@ class LeftoverLines:
         self._done_for, self._next_try = None, self._clock.monotonic() + FAILED_CHECK_S
         try:
             with suppress(ProblemError):  # the next write of Docker's configuration meets it too, and reports it
-                await self._release()
-                self._done_for, self._next_try = files, 0.0
+                if await self._release():
+                    self._done_for, self._next_try = files, 0.0
         finally:
             self._running = False
 
-    async def _release(self) -> None:
+    async def _release(self) -> bool:
+        """Return whether it need not be tried again before a file changes."""
+        memory = self._store.memory
         if await self._store.choice.wanted():
-            for login in await self._store.memory.on_disk():
-                await self._store_again(login)
-            return
-        unmanaged = [login for login in await self._store.memory.asked_for() if self._is_left(login)]
-        kept = [login.registry for login in unmanaged if not await self._move(login)]
+            return all([await self._moves(login, CONFIG_FILE) for login in await memory.on_disk()])
+        kept = [login.registry for login in await memory.asked_for() if not await self._moves(login, MEMORY)]
         kept += [login.desired.registry for login in self._managed.values() if not self._is_over(login.desired)]
-        await self._store.memory.release_except(kept)
+        await memory.release_except(kept)
+        return True
 
-    async def _move(self, login: DesiredLogin) -> bool:
-        """Move a login whose secret is gone to Docker's own store. False if that fails, so that Docker still asks."""
+    async def _moves(self, login: DesiredLogin, away_from: str) -> bool:
+        """Move a login whose secret is gone to the store that Docker is to use. False if it is still in the former."""
         with suppress(ProblemError):
-            stored = await self._store_again(login)
-            return stored is None or stored.stored_in != MEMORY
+            async with self._locks[login.registry.hostname]:
+                # While this waited, it may have been removed, or its secret may be back.
+                is_left = login.registry.hostname not in self._managed and self._store.memory.serves(login)
+                if not is_left or self._is_over(login):
+                    return True
+                return (await self._store.store(login)).stored_in != away_from
         return False
-
-    async def _store_again(self, login: DesiredLogin) -> StoreResult | None:
-        async with self._locks[login.registry.hostname]:
-            return await self._store.store(login) if self._is_left(login) else None
-
-    def _is_left(self, login: DesiredLogin) -> bool:
-        return login.registry.hostname not in self._managed and not self._is_over(login)
 
     def _is_over(self, login: DesiredLogin) -> bool:
         return self._time.now().is_over(login.expires_at)

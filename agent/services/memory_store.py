@@ -5,9 +5,10 @@ from collections.abc import Collection
 from typing import Final
 
 from agent.model.desired_login import MEMORY, DesiredLogin, StoreResult
-from agent.model.docker_config import Document, Entry, Ownership, entries, find, store_of
+from agent.model.docker_config import Document, Entry, Ownership, find, store_of
 from agent.model.helper_lines import (
     has_any_line,
+    has_other_line,
     is_served,
     keys_of,
     with_lines,
@@ -61,8 +62,12 @@ class MemoryStore:
         try:
             login = await self._helpers.get(helper, key)
         except ProblemError:
-            return True  # the helper for all registries fails, as VS Code's does when its window is closed
-        return login is None or self._ownership(desired, take_over)(key, login)
+            # The helper for all registries fails, as VS Code's does when its window is closed. Up to docker 28, Docker
+            # then uses the login in the file.
+            found = find(without, key)
+        else:
+            found = (key, login) if login is not None else None
+        return found is None or self._ownership(desired, take_over)(*found)
 
     async def store(self, desired: DesiredLogin, document: Document, take_over: Collection[str]) -> StoreResult | None:
         """Write the lines, and remove the agent's login from Docker's own store.
@@ -93,7 +98,8 @@ class MemoryStore:
         """
         document, key = await self._config.read(), registry.docker_key
         if not has_any_line(document, registry) and await self._helpers.find(document, key) is None:
-            await self._config.update(lambda now: with_lines(now, registry, _nothing))
+            # Podman uses a login in the file even if Docker ignores it.
+            await self._config.update(lambda now: now if find(now, key) else with_lines(now, registry, _nothing))
 
     async def asked_for(self) -> list[DesiredLogin]:
         """The logins for which Docker asks the agent. Raises a ProblemError about the file."""
@@ -101,10 +107,21 @@ class MemoryStore:
         return [login for login in self._served.logins() if is_served(document, login.registry)]
 
     async def on_disk(self) -> list[DesiredLogin]:
-        """The logins of which the file has a copy that the agent wrote. Raises a ProblemError about the file."""
-        in_file = entries(await self._config.read())
-        copies = [(login, in_file.get(login.registry.docker_key)) for login in self._served.logins()]
-        return [login for login, copy in copies if copy is not None and self._hashes.known(login.registry, copy)]
+        """The logins that the agent stored in the file, and that it may move. Raises a ProblemError about the file.
+
+        A login that Docker ignores is left out: to move it would make Docker use it again.
+        """
+        document, found = await self._config.read(), []
+        for login in self._served.logins():
+            registry, copy = login.registry, find(document, login.registry.docker_key)
+            is_used = store_of(without_lines(document, registry), registry.docker_key) is None
+            if is_used and not has_other_line(document, registry) and copy and self._hashes.known(registry, copy[1]):
+                found.append(login)
+        return found
+
+    def serves(self, login: DesiredLogin) -> bool:
+        """Whether the agent gives this very login to programs that ask for it."""
+        return self._served.login(login.registry.docker_key) is login
 
     async def release(self, registry: Registry, *, only_unserved: bool = False) -> None:
         """Let Docker look in its own store again. A login that is stored there stays.

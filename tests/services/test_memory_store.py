@@ -13,7 +13,7 @@ from agent.edge.state_file import StateFile
 from agent.model.desired_login import DesiredLogin, StoreResult
 from agent.model.docker_config import Entry, encode_entry
 from agent.model.helper_names import OWN_HELPER
-from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
+from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.model.status import Phase
@@ -408,22 +408,19 @@ async def test_a_persons_login_in_a_store_that_failed_is_used_again(machine: Mac
     assert kept(store)["ghcr.io"]["Secret"] == "theirs"
 
 
+STORE: dict[str, Any] = {"credsStore": "good"}
 STALE: dict[str, Any] = {"credsStore": "good", "auths": {"ghcr.io": encode_entry(THEIRS)}}
 """A person logged in to the file. Later, an editor named a helper, so Docker ignores that login."""
 
 
-@pytest.mark.parametrize("announced", [False, True])
-async def test_a_login_in_a_file_that_docker_ignores_keeps_nothing_from_asking_the_agent(
-    machine: Machine, announced: bool
-) -> None:
-    """Docker asks the helper, which has no login. The person's old login stays where it is."""
+async def test_a_login_in_a_file_that_docker_ignores_keeps_nothing_from_asking_the_agent(machine: Machine) -> None:
+    """Docker asks the helper, which has no login. The person's old login stays where it is, for podman until then."""
     good_helper(machine.bin, "good")
     agent = await machine.second_start()
     agent.write(STALE)
-    if announced:
-        await agent.reconciler.announce(GHCR)
-    else:
-        assert await agent.apply() == AppliedLogin("memory", (), ours=True)
+    await agent.reconciler.announce(GHCR)
+    assert agent.document() == STALE
+    assert await agent.apply() == AppliedLogin("memory", (), ours=True)
     assert agent.document() == {**STALE, "credHelpers": LINE}
     assert agent.warnings() == {}
 
@@ -440,6 +437,15 @@ async def test_a_login_in_a_file_that_docker_ignores_does_not_hold_up_a_change_o
     assert (await agent.apply(NEWER)).stored_in == "memory"
     assert agent.document() == {**STALE, "credHelpers": LINE}
     assert kept(store) == {}
+
+
+async def test_a_persons_login_that_docker_uses_because_a_helper_fails_is_not_overridden(machine: Machine) -> None:
+    """Up to docker 28. The helper for all registries is broken, or away with its window."""
+    agent = await machine.second_start()
+    agent.write({**STALE, "credsStore": "away"})
+    with raises_problem(CredentialStoreFailed):
+        await agent.apply()
+    assert agent.document() == {**STALE, "credsStore": "away"}
 
 
 async def test_an_ended_login_in_a_file_that_docker_ignores_is_not_reported_as_replaced(machine: Machine) -> None:
@@ -547,6 +553,39 @@ async def test_a_login_whose_secret_is_gone_is_moved_once_the_file_can_be_writte
         assert "ghcr.io" in agent.auths()
         await wait(lambda: helpers(agent) == LINE)
     assert agent.auths() == {}
+
+
+@pytest.mark.parametrize("chosen", [{"credHelpers": {"ghcr.io": "good"}}, {"credHelpers": {"ghcr.io": ""}}, STORE])
+async def test_a_login_whose_secret_is_gone_is_moved_to_no_store_that_a_person_chose(
+    machine: Machine, chosen: dict[str, Any]
+) -> None:
+    """Docker may ignore it there. It would use it again."""
+    store = good_helper(machine.bin, "good")
+    machine.choice.memory = False
+    agent = machine.start()
+    await agent.apply()
+    await agent.reconciler.forget(GHCR)
+    agent.write(document := {**agent.document(), **chosen})
+    agent.board.set_phase(Phase.RUNNING)
+    machine.choice.memory = True
+    async with watching(agent) as wait:
+        await wait(lambda: agent.clock.monotonic() > 100)
+    assert (agent.document(), kept(store)) == (document, {})
+
+
+async def test_a_newer_login_that_could_not_be_stored_outlives_the_removal_of_the_former_one(machine: Machine) -> None:
+    """Programs that have read the configuration before still ask for it."""
+    agent = machine.start()
+    await agent.apply()
+    agent.file.write_text("{")
+    with raises_problem(ConfigInvalid):
+        await agent.apply(NEWER)
+    with raises_problem(ConfigInvalid):
+        await agent.reconciler.remove(GHCR, still_wanted=True)
+    assert machine.served.entry("ghcr.io") == NEWER
+    with raises_problem(ConfigInvalid):
+        await agent.reconciler.remove(GHCR)
+    assert machine.served.entry("ghcr.io") is None
 
 
 async def test_a_login_that_a_person_removed_after_its_secret_was_gone_does_not_return(machine: Machine) -> None:
