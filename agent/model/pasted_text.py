@@ -28,7 +28,7 @@ _PATH: Final = "add the directory of that file to secrets.directories, or put th
 _FENCE: Final = re.compile(r"```[\w-]*\n")
 _FENCE_END: Final = "```"
 # What may be in front of a text of any kind: comments, and the marker of a YAML document.
-_LEAD: Final = re.compile(r"(?:(?:#|//|---(?=\s))[^\n]*\n|/\*.*?\*/|\s+)++", re.DOTALL)
+_LEAD: Final = re.compile(r"(?>(?:(?:#|//|---(?=\s))[^\n]*\n|/\*.*?\*/|\s+)+)", re.DOTALL)
 _COMMENT: Final = re.compile(r"^[ \t]*(?:#|//|/\*)", re.MULTILINE)
 # What may be in front of a command: a prompt, other commands, sudo, and the directory of the program.
 _SHELL: Final = r"(?:[^\n]*[$#|;&]\(?[ \t]*)?(?:sudo +)?(?:/[\w./-]*/)?"

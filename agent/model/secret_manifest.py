@@ -15,10 +15,11 @@ _COMMENT: Final = re.compile(r"(?:\s+#.*|\s*)")
 _ESCAPE: Final = re.compile(r"\\(x[\da-fA-F]{2}|U[\da-fA-F]{8}|.)")
 # What a backslash means in YAML, but not in JSON.
 _ESCAPES: Final = dict(zip("0ave N_LP", "\0\a\v\x1b \x85\xa0\u2028\u2029", strict=True))
-# Possessive, so that no text takes quadratic time.
+# Atomic, so that no text takes quadratic time. Groups are never possessive: before Python 3.11.5, such a group does not
+# match if it contains alternatives (https://github.com/python/cpython/issues/106052). Debian 12 has 3.11.2.
 _IN_WORD: Final = r"(?:[^\s:{}\[\],]|:(?!\s))"
-_PLAIN: Final = rf"""[^\s"'{{}}\[\],&*!|>%@`#?:-]{_IN_WORD}*+(?:[ \t]++(?!\#){_IN_WORD}++)*+"""
-_FLOW_SCALAR: Final = rf"""("(?:[^"\\]|\\.)*+"|'(?:[^']|'')*+'|{_PLAIN})"""
+_PLAIN: Final = rf"""[^\s"'{{}}\[\],&*!|>%@`#?:-](?>{_IN_WORD}*)(?>(?:[ \t]++(?!\#)(?>{_IN_WORD}+))*)"""
+_FLOW_SCALAR: Final = rf"""("(?>(?:[^"\\]|\\.)*)"|'(?>(?:[^']|'')*)'|{_PLAIN})"""
 _FLOW_ITEM: Final = re.compile(rf"\s*+{_FLOW_SCALAR}\s*+:\s++{_FLOW_SCALAR}\s*+([,}}])", re.ASCII)
 _BLOCK: Final = re.compile(r"[|>][+-]?(?:\s+#.*)?")
 _DATA: Final = frozenset({"data", "stringData"})

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import agent
 from agent.model.document_text import DocumentError
 from agent.model.secret_formats import ParseResult, read_document
 from agent.model.secret_manifest import contents_of, parse_yaml
@@ -302,3 +305,9 @@ def test_no_map_on_one_line_takes_quadratic_time(begin: str, piece: str) -> None
             parse_yaml(ONE_LINE.format(f"{begin}{piece * (size // len(piece))}#"))
 
     assert_linear(read)
+
+
+def test_no_pattern_has_a_possessive_group() -> None:
+    """Before Python 3.11.5, such a group does not match if it contains alternatives. Debian 12 has 3.11.2."""
+    sources = Path(agent.__file__).parent.rglob("*.py")
+    assert [path for path in sources if re.search(r"\)[*+?]\+(?!,)", path.read_text())] == []

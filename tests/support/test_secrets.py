@@ -13,6 +13,7 @@ import pytest
 from agent.support.known_secrets import secrets_in
 from tests.cli.commands import ended
 from tests.hunt.canary import Canary, Hunt, nasty_texts
+from tests.rig.needs import need_root
 from tests.support.conftest import Machine, unpacked
 from tests.support.stub import answering, program
 
@@ -208,6 +209,7 @@ def test_finds_the_key_in_report_url_from_the_units_variables() -> None:
 
 async def test_no_child_has_a_secret_in_its_variables_or_on_its_command_line(machine: Machine) -> None:
     """Except the proxy's password, because without it the doctor cannot use the proxy. The doctor gets the settings."""
+    need_root("to see the variables of a process that nobody may debug")
     canaries = Canaries(machine)
     key, password = canaries.new("key of secrets.url", ""), canaries.new("password of report.url", "")
     seen: dict[str, bytes] = {}
