@@ -15,7 +15,7 @@ from agent.services.ports import Board, Clock, ConfirmedTime
 class LeftoverLines:
     """Removes them, except those of managed logins: a login that is stored elsewhere replaces its line itself.
 
-    A login whose secret is gone has nobody else who moves it, so it is moved here.
+    A login whose secret is gone is moved here: the reconciler does not manage it any more.
 
     Until each registry was attempted, the lines stay. Docker then waits for the agent, which answers from memory.
 
@@ -67,21 +67,25 @@ class LeftoverLines:
         """Return whether it need not be tried again before a file changes."""
         memory = self._store.memory
         if await self._store.choice.wanted():
-            return all([await self._moves(login, CONFIG_FILE) for login in await memory.on_disk()])
-        kept = [login.registry for login in await memory.asked_for() if not await self._moves(login, MEMORY)]
+            # A list, because one failure must not stop the others.
+            return all([await self._move(login, CONFIG_FILE) for login in await memory.on_disk()])
+        kept = [login.registry for login in await memory.asked_for() if not await self._move(login, MEMORY)]
         kept += [login.desired.registry for login in self._managed.values() if not self._is_over(login.desired)]
         await memory.release_except(kept)
         return True
 
-    async def _moves(self, login: DesiredLogin, away_from: str) -> bool:
-        """Move a login whose secret is gone to the store that Docker is to use. False if it is still in the former."""
+    async def _move(self, login: DesiredLogin, former: str) -> bool:
+        """Move a login whose secret is gone to the store that Docker is to use. False if it stays in the `former` one.
+
+        Also true if there is nothing to move.
+        """
         with suppress(ProblemError):
             async with self._locks[login.registry.hostname]:
                 # While this waited, it may have been removed, or its secret may be back.
                 is_left = login.registry.hostname not in self._managed and self._store.memory.serves(login)
                 if not is_left or self._is_over(login):
                     return True
-                return (await self._store.store(login)).stored_in != away_from
+                return (await self._store.store(login)).stored_in != former
         return False
 
     def _is_over(self, login: DesiredLogin) -> bool:
